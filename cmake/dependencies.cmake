@@ -1,0 +1,11 @@
+# What libswarmsync is built from; all of it is in Debian 12 (scripts/install-packages names the packages).
+find_package(Threads REQUIRED)
+find_package(Torch REQUIRED)
+find_package(CURL REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
