@@ -1,0 +1,85 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace swarmsync {
+
+// Every use of random numbers has its own number here, so that no two uses ever draw the same words.
+enum class RandomPurpose : std::uint32_t {
+  kShuffle = 0,     // order of the samples in an epoch (round = epoch, rank = 0)
+  kValidation = 1,  // which samples are held out (round = rank = 0)
+  kCognitive = 2,   // r1 of pso-ps (round = exchange, rank = worker)
+  kSocial = 3,      // r2 of pso-ps (round = exchange, rank = worker)
+  kInitialize = 4,  // seeds of libtorch's generators (round = 0, rank = worker)
+};
+
+// Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011): a counter-based generator, a pure function from
+// (seed, index, round, rank, purpose) to 32 random bits. It has no state to save, and a script in another
+// language draws the same numbers:
+//   key = seed, low word first;  counter = (index / 4, round, rank, purpose);  word index % 4 of the block.
+// Local; safe to call from any thread.
+class Philox {
+ public:
+  using Block = std::array<std::uint32_t, 4>;
+
+  explicit Philox(std::uint64_t seed)
+      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)} {}
+
+  // The ten rounds on one counter.
+  Block operator()(Block counter) const;
+
+  // Word `index` of a stream. index < 2^34.
+  std::uint32_t Word(std::uint64_t index, std::uint32_t round, std::uint32_t rank,
+                     RandomPurpose purpose) const {
+    const Block counter{static_cast<std::uint32_t>(index / 4), round, rank,
+                        static_cast<std::uint32_t>(purpose)};
+    return (*this)(counter)[index % 4];
+  }
+
+  // Uniform in [0, 1), 24 bits.
+  float Uniform(std::uint64_t index, std::uint32_t round, std::uint32_t rank, RandomPurpose purpose) const {
+    return ToUniform(Word(index, round, rank, purpose));
+  }
+
+  static float ToUniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+
+ private:
+  std::array<std::uint32_t, 2> key_;
+};
+
+// Reads consecutive words of one stream, computing each block of four once. Not thread-safe.
+class PhiloxStream {
+ public:
+  PhiloxStream(Philox philox, std::uint32_t round, std::uint32_t rank, RandomPurpose purpose,
+               std::uint64_t first_index = 0)
+      : philox_(philox), round_(round), rank_(rank), purpose_(purpose), index_(first_index) {
+    if (index_ % 4 != 0) Refill();
+  }
+
+  std::uint32_t NextWord() {
+    if (index_ % 4 == 0) Refill();
+    return block_[index_++ % 4];
+  }
+  float NextUniform() { return Philox::ToUniform(NextWord()); }
+
+  // A number in [0, bound), by multiplication; its bias is below bound · 2^-32.
+  std::uint32_t NextBelow(std::uint32_t bound) {
+    return static_cast<std::uint32_t>((static_cast<std::uint64_t>(NextWord()) * bound) >> 32);
+  }
+
+ private:
+  void Refill() {
+    block_ = philox_(
+        {static_cast<std::uint32_t>(index_ / 4), round_, rank_, static_cast<std::uint32_t>(purpose_)});
+  }
+
+  Philox philox_;
+  std::uint32_t round_;
+  std::uint32_t rank_;
+  RandomPurpose purpose_;
+  std::uint64_t index_;
+  Philox::Block block_{};
+};
+
+}  // namespace swarmsync
