@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace torch::nn {
+class Module;
+}
+
+namespace swarmsync {
+
+// A module's weights and gradients as one contiguous, aligned tensor each.
+//
+// Construction moves every parameter once into its slot of the flat tensor and makes the module's parameter,
+// and its gradient, views of the slots. From then on forward, backward, the optimizer, the exchange and the
+// saved file all work on the same memory, and nobody copies it again.
+//
+// Layout: the parameters in the module's order, each slot padded with zeros to 64 bytes. Behind the last slot
+// both tensors have room for one more number, which can travel with them in a collective (see message()).
+//
+// Local. Not thread-safe. Borrows the module, which must outlive it. All parameters must be float32 on one
+// device; anything else is a UsageError.
+class FlatParams {
+ public:
+  struct Slot {
+    std::string name;                   // the module's name for the parameter, such as "conv1.weight"
+    std::int64_t offset;                // first element in the flat tensor, a multiple of 16
+    std::int64_t size;                  // number of elements
+    std::int64_t logical_offset;        // first element when the parameters are counted without padding
+    std::vector<std::int64_t> sizes;    // the parameter's shape
+    std::vector<std::int64_t> strides;  // the parameter's strides: channels-last stays channels-last
+  };
+
+  explicit FlatParams(torch::nn::Module& module);
+  FlatParams(const FlatParams&) = delete;
+  FlatParams& operator=(const FlatParams&) = delete;
+
+  const std::vector<Slot>& slots() const { return slots_; }
+  std::int64_t num_params() const { return num_params_; }  // without padding
+
+  const at::Tensor& weights() const { return weights_; }      // [flat_size]
+  const at::Tensor& gradients() const { return gradients_; }  // [flat_size]
+
+  // The gradients and, behind them, one number that is free for a collective's own use. [flat_size + 1]
+  const at::Tensor& gradient_message() const { return gradient_message_; }
+
+  // A tensor like weights(), of zeros, for state that belongs to each weight. [flat_size]
+  at::Tensor NewState() const;
+
+  // The part of a flat tensor that belongs to a slot, in the parameter's shape. Shares memory.
+  static at::Tensor View(const at::Tensor& flat, const Slot& slot);
+
+  // Sets all gradients to zero and keeps the views (unlike `zero_grad`, which may drop them).
+  void ZeroGrad();
+
+  // Takes back parameters and gradients that something replaced (`zero_grad` with set_to_none, an assignment
+  // to `.data`): their values are copied into their slots and the views restored. Cheap when none strayed.
+  // Returns how many tensors had strayed. Throws UsageError when one has changed its shape, type or device.
+  int Readopt();
+
+ private:
+  std::vector<Slot> slots_;
+  std::vector<at::Tensor> parameters_;      // the module's own, by slot
+  std::vector<at::Tensor> gradient_views_;  // by slot
+  std::int64_t num_params_ = 0;
+  at::Tensor weights_, gradients_, gradient_message_;
+};
+
+}  // namespace swarmsync

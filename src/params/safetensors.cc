@@ -1,0 +1,177 @@
+// Reader and writer of the safetensors format, for models of the sizes that this tool trains.
+
+#include "swarmsync/params/safetensors.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
+
+namespace swarmsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+
+constexpr std::array<std::pair<at::ScalarType, const char*>, 9> kTypes{{
+    {at::kFloat, "F32"},
+    {at::kDouble, "F64"},
+    {at::kHalf, "F16"},
+    {at::kBFloat16, "BF16"},
+    {at::kLong, "I64"},
+    {at::kInt, "I32"},
+    {at::kShort, "I16"},
+    {at::kChar, "I8"},
+    {at::kByte, "U8"},
+}};
+
+const char* TypeName(at::ScalarType type, const std::string& tensor) {
+  for (const auto& [candidate, name] : kTypes) {
+    if (candidate == type) return name;
+  }
+  throw UsageError(fmt::format("tensor '{}' has type {}, which safetensors files here do not hold", tensor,
+                               c10::toString(type)));
+}
+
+// Throws for one file: every complaint names it.
+class Complaint {
+ public:
+  explicit Complaint(const std::filesystem::path& path) : path_(path.string()) {}
+  template <class... Args>
+  [[noreturn]] void operator()(fmt::format_string<Args...> what, Args&&... args) const {
+    throw DataError(fmt::format("{} is not a usable model file: {}; save or copy it again", path_,
+                                fmt::format(what, std::forward<Args>(args)...)));
+  }
+
+ private:
+  std::string path_;
+};
+
+at::Tensor ReadTensor(const std::string& name, const Json& entry, const std::uint8_t* data,
+                      std::uint64_t data_size, const Complaint& fail) {
+  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets")) {
+    fail("the header's entry for '{}' is incomplete", name);
+  }
+  const auto dtype = entry.at("dtype").get<std::string>();
+  const at::ScalarType* type = nullptr;
+  for (const auto& [candidate, type_name] : kTypes) {
+    if (dtype == type_name) type = &candidate;
+  }
+  if (type == nullptr) fail("'{}' has the unknown type '{}'", name, dtype);
+
+  const auto shape = entry.at("shape").get<std::vector<std::uint64_t>>();
+  const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size) {
+    fail("'{}' lies outside the file's {} bytes of data", name, data_size);
+  }
+  std::uint64_t bytes = c10::elementSize(*type);
+  std::vector<std::int64_t> sizes;
+  for (const std::uint64_t extent : shape) {
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) fail("'{}' has an impossible shape", name);
+    sizes.push_back(static_cast<std::int64_t>(extent));
+  }
+  if (bytes != offsets[1] - offsets[0]) {
+    fail("'{}' of shape [{}] needs {} bytes and has {}", name, fmt::join(shape, ", "), bytes,
+         offsets[1] - offsets[0]);
+  }
+  at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(*type));
+  if (bytes > 0) std::memcpy(tensor.data_ptr(), data + offsets[0], bytes);
+  return tensor;
+}
+
+}  // namespace
+
+NamedTensors StateOf(const torch::nn::Module& module) {
+  NamedTensors state;
+  for (const auto& item : module.named_parameters()) state.emplace_back(item.key(), item.value());
+  for (const auto& item : module.named_buffers()) state.emplace_back(item.key(), item.value());
+  return state;
+}
+
+void SaveSafetensors(const std::filesystem::path& path, const WeightsFile& content) {
+  Json header = Json::object();
+  if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
+  std::vector<at::Tensor> dense;
+  std::uint64_t offset = 0;
+  for (const auto& [name, tensor] : content.tensors) {
+    dense.push_back(tensor.detach().cpu().contiguous());
+    header[name] = {{"dtype", TypeName(tensor.scalar_type(), name)},
+                    {"shape", tensor.sizes().vec()},
+                    {"data_offsets", {offset, offset + dense.back().nbytes()}}};
+    offset += dense.back().nbytes();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data begins aligned
+  const std::uint64_t length = text.size();
+
+  AtomicFile file(path);
+  file.Write(&length, sizeof length);
+  file.Write(text);
+  for (const at::Tensor& tensor : dense) file.Write(tensor.data_ptr(), tensor.nbytes());
+  file.Commit();
+}
+
+WeightsFile LoadSafetensors(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const Complaint fail(path);
+  std::uint64_t length = 0;
+  if (file.size() < sizeof length) fail("it has only {} bytes", file.size());
+  std::memcpy(&length, file.data(), sizeof length);
+  if (length > kMaxHeaderBytes || length > file.size() - sizeof length) {
+    fail("its header claims {} bytes and the file has {}", length, file.size());
+  }
+  const auto* text = reinterpret_cast<const char*>(file.data()) + sizeof length;
+  const std::uint8_t* data = file.data() + sizeof length + length;
+  const std::uint64_t data_size = file.size() - sizeof length - length;
+
+  WeightsFile content;
+  std::uint64_t used = 0;
+  try {
+    const Json header = Json::parse(text, text + length);
+    if (!header.is_object()) fail("its header is not a JSON object");
+    for (const auto& [name, entry] : header.items()) {
+      if (name == "__metadata__") {
+        content.metadata = entry.get<std::map<std::string, std::string>>();
+        continue;
+      }
+      content.tensors.emplace_back(name, ReadTensor(name, entry, data, data_size, fail));
+      used += content.tensors.back().second.nbytes();
+    }
+  } catch (const Json::exception& error) {
+    fail("its header cannot be read ({})", error.what());
+  }
+  if (used != data_size) fail("its tensors take {} bytes and the file has {}", used, data_size);
+  return content;
+}
+
+void CopyInto(torch::nn::Module& module, const WeightsFile& content, const std::filesystem::path& path) {
+  torch::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> in_file(content.tensors.begin(), content.tensors.end());
+  const NamedTensors state = StateOf(module);
+  const auto fail = [&](const std::string& why) {
+    throw DataError(
+        fmt::format("{} holds another model: {}; name the model it was saved from", path.string(), why));
+  };
+  for (const auto& [name, tensor] : state) {
+    const auto found = in_file.find(name);
+    if (found == in_file.end()) fail(fmt::format("it has no tensor '{}'", name));
+    if (found->second.sizes() != tensor.sizes()) {
+      fail(fmt::format("its '{}' has shape [{}], not [{}]", name, fmt::join(found->second.sizes(), ", "),
+                       fmt::join(tensor.sizes(), ", ")));
+    }
+  }
+  if (in_file.size() != state.size()) {
+    fail(fmt::format("it has {} tensors, not {}", in_file.size(), state.size()));
+  }
+  for (const auto& [name, tensor] : state) tensor.copy_(in_file.at(name));
+}
+
+}  // namespace swarmsync
