@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "swarmsync/comm/communicator.h"
+
+namespace swarmsync {
+
+// A group of ranks that are threads of this process. Its sums are taken in rank order, so they are the same
+// in every run. Connect() may be called from any thread, once for each rank; the communicators may outlive
+// the ThreadWorld object. A world of one is the communicator of a process that works alone.
+class ThreadWorld {
+ public:
+  explicit ThreadWorld(int size, std::chrono::duration<double> timeout = std::chrono::seconds(60));
+  ~ThreadWorld();
+
+  std::unique_ptr<Communicator> Connect(int rank);
+
+  // Makes every wait of every rank, present and future, throw CommError with this reason. The first reason
+  // stays. Any thread.
+  void Abort(const std::string& reason);
+
+  struct State;  // private to thread_world.cc
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace swarmsync

@@ -1,0 +1,145 @@
+// The only file that includes c10d: its base classes differ between libtorch 1.13 and 2.x.
+
+#include "swarmsync/comm/gloo.h"
+
+#ifndef USE_C10D_GLOO
+#define USE_C10D_GLOO
+#endif
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+namespace {
+
+// The first line of an exception's text, without the C++ location that Gloo puts in front of it.
+std::string Reason(const std::exception& error) {
+  std::string text = error.what();
+  text = text.substr(0, text.find('\n'));
+  if (!text.empty() && text[0] == '[') {
+    const std::size_t end = text.find("] ");
+    if (end != std::string::npos) text = text.substr(end + 2);
+  }
+  return text;
+}
+
+class GlooCommunicator : public Communicator {
+ public:
+  GlooCommunicator(c10::intrusive_ptr<c10d::ProcessGroupGloo> group) : group_(std::move(group)) {}
+
+  int rank() const override { return group_->getRank(); }
+  int size() const override { return group_->getSize(); }
+
+  void AllReduceSum(const at::Tensor& inout) override {
+    Run("all-reduce", [&] {
+      std::vector<at::Tensor> tensors{inout};
+      return group_->allreduce(tensors);
+    });
+  }
+
+  void Broadcast(const at::Tensor& inout, int root) override {
+    Run("broadcast", [&] {
+      std::vector<at::Tensor> tensors{inout};
+      c10d::BroadcastOptions options;
+      options.rootRank = root;
+      return group_->broadcast(tensors, options);
+    });
+  }
+
+  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
+    if (bytes == 0) return;
+    const auto size_in_bytes = static_cast<std::int64_t>(bytes);
+    auto* out = static_cast<std::uint8_t*>(all);
+    std::vector<at::Tensor> input{at::from_blob(const_cast<void*>(mine), {size_in_bytes}, at::kByte)};
+    std::vector<std::vector<at::Tensor>> output(1);
+    for (int other = 0; other < size(); ++other) {
+      output[0].push_back(at::from_blob(out + other * bytes, {size_in_bytes}, at::kByte));
+    }
+    Run("all-gather", [&] { return group_->allgather(output, input); });
+  }
+
+ private:
+  template <class Start>
+  void Run(const char* what, Start&& start) {
+    try {
+      start()->wait();
+    } catch (const std::exception& error) {
+      throw CommError(fmt::format("{} failed on rank {} of {}: {}", what, rank(), size(), Reason(error)));
+    }
+  }
+
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+};
+
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+std::chrono::milliseconds Milliseconds(std::chrono::duration<double> seconds) {
+  return std::max(std::chrono::milliseconds(1),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(seconds));
+}
+
+c10::intrusive_ptr<c10d::Store> OpenStore(const GlooOptions& options) {
+  c10::intrusive_ptr<c10d::Store> store;
+  if (const auto* file = std::get_if<FileRendezvous>(&options.rendezvous)) {
+    store = c10::make_intrusive<c10d::FileStore>(file->file.string(), options.size);
+  } else {
+    const auto& tcp = std::get<TcpRendezvous>(options.rendezvous);
+    c10d::TCPStoreOptions tcp_options;
+    tcp_options.port = static_cast<std::uint16_t>(tcp.port);
+    tcp_options.isServer = tcp.host_here;
+    tcp_options.numWorkers = options.size;
+    tcp_options.waitWorkers = false;
+    tcp_options.timeout = Milliseconds(options.timeout);
+    store = c10::make_intrusive<c10d::PrefixStore>(
+        tcp.prefix, c10::make_intrusive<c10d::TCPStore>(tcp.host, tcp_options));
+  }
+  store->setTimeout(Milliseconds(options.timeout));
+  return store;
+}
+
+std::shared_ptr<::gloo::transport::Device> OpenDevice(const GlooOptions& options) {
+  if (!options.interface.empty()) return c10d::ProcessGroupGloo::createDeviceForInterface(options.interface);
+  const auto* tcp = std::get_if<TcpRendezvous>(&options.rendezvous);
+  if (tcp == nullptr || IsLoopback(tcp->host))
+    return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
+  return c10d::ProcessGroupGloo::createDefaultDevice();
+}
+
+std::string Describe(const GlooOptions& options) {
+  if (const auto* file = std::get_if<FileRendezvous>(&options.rendezvous)) return file->file.string();
+  const auto& tcp = std::get<TcpRendezvous>(options.rendezvous);
+  return fmt::format("{}:{}", tcp.host, tcp.port);
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
+  if (options.size < 1 || options.rank < 0 || options.rank >= options.size) {
+    throw UsageError(fmt::format("rank {} in a world of {}", options.rank, options.size));
+  }
+  try {
+    auto gloo_options = c10d::ProcessGroupGloo::Options::create(Milliseconds(options.timeout));
+    gloo_options->devices.push_back(OpenDevice(options));
+    gloo_options->threads = 1;  // calls come one at a time
+    return std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::ProcessGroupGloo>(
+        OpenStore(options), options.rank, options.size, gloo_options));
+  } catch (const std::exception& error) {
+    std::string reason = Reason(error);
+    if (std::string(error.what()).find("in use") != std::string::npos) {
+      reason = "the port is taken; choose another MASTER_PORT";
+    }
+    throw CommError(fmt::format("rank {} of {} could not meet the others at {} within {:g} s: {}",
+                                options.rank, options.size, Describe(options), options.timeout.count(),
+                                reason));
+  }
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,151 @@
+// Collectives between threads. Every rank posts the address of its buffer; when all have, each rank does its
+// share of the work directly in all buffers; when all are done, the collective is over:
+//   all-reduce: rank r owns the r-th part, sums that part over all buffers and writes it to all of them;
+//   broadcast:  every rank copies from the root's buffer;
+//   all-gather: every rank copies from all buffers.
+// No rank touches what another one may write between the same two barriers.
+
+#include "swarmsync/comm/thread_world.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+
+struct ThreadWorld::State {
+  explicit State(int world_size, std::chrono::duration<double> wait_timeout)
+      : size(world_size),
+        timeout(wait_timeout),
+        tensors(world_size),
+        memory(world_size),
+        arrived(world_size) {}
+
+  const int size;
+  const std::chrono::duration<double> timeout;
+
+  // What the ranks posted for the collective under way. A rank writes its own entry before a barrier and
+  // reads others' after it; the barrier's mutex orders the two.
+  std::vector<at::Tensor> tensors;
+  std::vector<const void*> memory;
+
+  void Barrier(int rank) {
+    std::unique_lock lock(mutex);
+    Check();
+    arrived[rank] = true;
+    if (++num_arrived == size) {
+      num_arrived = 0;
+      arrived.assign(size, false);
+      ++generation;
+      all_arrived.notify_all();
+      return;
+    }
+    const std::int64_t mine = generation;
+    const bool done =
+        all_arrived.wait_for(lock, timeout, [&] { return generation != mine || !failure.empty(); });
+    if (generation != mine) return;
+    if (!done) {
+      std::vector<int> missing;
+      for (int other = 0; other < size; ++other) {
+        if (!arrived[other]) missing.push_back(other);
+      }
+      failure =
+          fmt::format("rank {} waited {:g} s for rank {}", rank, timeout.count(), fmt::join(missing, ", "));
+      all_arrived.notify_all();
+    }
+    Check();
+  }
+
+  void Fail(const std::string& reason) {
+    const std::lock_guard lock(mutex);
+    if (failure.empty()) failure = reason;
+    all_arrived.notify_all();
+  }
+
+ private:
+  void Check() const {
+    if (!failure.empty()) throw CommError(failure);
+  }
+
+  std::mutex mutex;
+  std::condition_variable all_arrived;
+  std::vector<char> arrived;
+  int num_arrived = 0;
+  std::int64_t generation = 0;
+  std::string failure;
+};
+
+namespace {
+
+class ThreadCommunicator : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<ThreadWorld::State> state, int rank)
+      : state_(std::move(state)), rank_(rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return state_->size; }
+
+  void AllReduceSum(const at::Tensor& inout) override {
+    Post(inout);
+    const std::int64_t total = inout.numel();
+    const std::int64_t begin = total * rank_ / size();
+    const std::int64_t length = total * (rank_ + 1) / size() - begin;
+    const at::Tensor sum = Flat(0).narrow(0, begin, length);
+    for (int other = 1; other < size(); ++other) sum.add_(Flat(other).narrow(0, begin, length));
+    for (int other = 1; other < size(); ++other) Flat(other).narrow(0, begin, length).copy_(sum);
+    state_->Barrier(rank_);
+  }
+
+  void Broadcast(const at::Tensor& inout, int root) override {
+    Post(inout);
+    if (rank_ != root) inout.copy_(state_->tensors[root]);
+    state_->Barrier(rank_);
+  }
+
+  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
+    state_->memory[rank_] = mine;
+    state_->Barrier(rank_);
+    for (int other = 0; other < size() && bytes > 0; ++other) {
+      std::memcpy(static_cast<char*>(all) + other * bytes, state_->memory[other], bytes);
+    }
+    state_->Barrier(rank_);
+  }
+
+ private:
+  void Post(const at::Tensor& tensor) {
+    state_->tensors[rank_] = tensor;
+    state_->Barrier(rank_);
+  }
+  at::Tensor Flat(int rank) const { return state_->tensors[rank].view(-1); }
+
+  std::shared_ptr<ThreadWorld::State> state_;
+  int rank_;
+};
+
+}  // namespace
+
+ThreadWorld::ThreadWorld(int size, std::chrono::duration<double> timeout) {
+  if (size < 1) throw UsageError(fmt::format("a world of {} workers; it needs at least 1", size));
+  if (!(timeout.count() > 0))
+    throw UsageError(fmt::format("timeout {} s; it must be above 0", timeout.count()));
+  state_ = std::make_shared<State>(size, timeout);
+}
+
+ThreadWorld::~ThreadWorld() = default;
+
+std::unique_ptr<Communicator> ThreadWorld::Connect(int rank) {
+  if (rank < 0 || rank >= state_->size) {
+    throw UsageError(fmt::format("rank {} in a world of {}", rank, state_->size));
+  }
+  return std::make_unique<ThreadCommunicator>(state_, rank);
+}
+
+void ThreadWorld::Abort(const std::string& reason) { state_->Fail(reason); }
+
+}  // namespace swarmsync
