@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "swarmsync/swarm/options.h"
+
+namespace swarmsync {
+
+constexpr double kNoFitness = std::numeric_limits<double>::infinity();
+
+// The index of the least finite fitness, the lowest index on ties; -1 when none is finite.
+int BestOf(const std::vector<double>& fitness);
+
+// The fitness of a worker's personal best and of the swarm's global best, and when each is replaced. Every
+// worker keeps one; given the same fitnesses, all of them agree on the global best. Pure: no weights here.
+class Bests {
+ public:
+  struct Verdict {
+    bool personal_replaced = false;  // p <- y
+    int guide = -1;                  // the best worker of this exchange, -1 when no fitness is finite
+    bool global_replaced = false;    // g <- y of `guide`
+  };
+
+  Bests(Memory memory, double decay) : memory_(memory), decay_(decay) {}
+
+  // One exchange: the fitnesses of all workers, and which of them this one is.
+  Verdict Update(const std::vector<double>& fitness, int rank);
+
+  double personal() const { return personal_; }  // kNoFitness when there is none
+  double global() const { return global_; }      // likewise
+
+ private:
+  Memory memory_;
+  double decay_;
+  double personal_ = kNoFitness;
+  double global_ = kNoFitness;
+};
+
+}  // namespace swarmsync

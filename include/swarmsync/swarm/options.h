@@ -1,0 +1,79 @@
+#pragma once
+
+#include "swarmsync/base/names.h"
+
+namespace swarmsync {
+
+// What a particle's velocity means (docs/pso-ps.md).
+enum class Velocity {
+  kSwarm,  // the pulls alone:          v <- w v + s,      x <- y + v
+  kTotal,  // the whole move of a round: v <- w v + d + s,  x <- x + v
+};
+
+// How often the factors r1 and r2 are drawn.
+enum class RandomScope {
+  kNone,     // never: both are 1
+  kRound,    // once for each worker and exchange
+  kTensor,   // once for each parameter tensor
+  kElement,  // once for each weight
+};
+
+// How long a best is remembered.
+enum class Memory {
+  kHistoric,  // until something better comes
+  kCurrent,   // for this exchange only: the personal best is the particle itself
+  kDecay,     // like historic, but a remembered best's fitness worsens at each exchange
+};
+
+// What a worker's fitness is; lower is better.
+enum class Fitness {
+  kTrainLoss,  // mean of the mini-batch training losses of the round
+  kProbe,      // loss at the end of the round on a probe batch that all workers share
+};
+
+// The options of pso-ps. Defaults: docs/pso-ps.md says where each comes from.
+struct PsoOptions {
+  Velocity velocity = Velocity::kTotal;
+  double inertia = 0.7;    // w, in [0, 1)
+  double cognitive = 0.0;  // c1 >= 0, pull to the personal best
+  double social = 0.3;     // c2 >= 0, pull to the global best
+  RandomScope random = RandomScope::kNone;
+  Memory memory = Memory::kCurrent;
+  double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay
+};
+
+// Throws UsageError that names the option, the value found and the values allowed.
+void Validate(const PsoOptions& options);
+
+// What is allowed and yet cannot be meant, a line each; empty when there is nothing to say.
+std::vector<std::string> Warnings(const PsoOptions& options);
+
+template <>
+struct EnumNames<Velocity> {
+  static constexpr std::string_view kWhat = "velocity";
+  static constexpr std::array<std::pair<Velocity, std::string_view>, 2> kNames{
+      {{Velocity::kSwarm, "swarm"}, {Velocity::kTotal, "total"}}};
+};
+template <>
+struct EnumNames<RandomScope> {
+  static constexpr std::string_view kWhat = "randomness scope";
+  static constexpr std::array<std::pair<RandomScope, std::string_view>, 4> kNames{
+      {{RandomScope::kNone, "none"},
+       {RandomScope::kRound, "round"},
+       {RandomScope::kTensor, "tensor"},
+       {RandomScope::kElement, "element"}}};
+};
+template <>
+struct EnumNames<Memory> {
+  static constexpr std::string_view kWhat = "memory";
+  static constexpr std::array<std::pair<Memory, std::string_view>, 3> kNames{
+      {{Memory::kHistoric, "historic"}, {Memory::kCurrent, "current"}, {Memory::kDecay, "decay"}}};
+};
+template <>
+struct EnumNames<Fitness> {
+  static constexpr std::string_view kWhat = "fitness";
+  static constexpr std::array<std::pair<Fitness, std::string_view>, 2> kNames{
+      {{Fitness::kTrainLoss, "train-loss"}, {Fitness::kProbe, "probe"}}};
+};
+
+}  // namespace swarmsync

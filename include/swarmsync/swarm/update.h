@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+#include "swarmsync/base/philox.h"
+#include "swarmsync/swarm/options.h"
+
+namespace swarmsync {
+
+// The weights of one parameter tensor of one worker, and the state that goes with them: arrays of `size`
+// floats. A null pointer switches its term off.
+struct ParticleSpan {
+  std::int64_t size = 0;
+  float* weights = nullptr;   // y, the end of the local steps; becomes x, the new position
+  float* velocity = nullptr;  // v; required
+  float* start = nullptr;     // x, where the round began; becomes the new position. Velocity::kTotal
+                              // requires it, Velocity::kSwarm does without
+  const float* personal_best = nullptr;  // p
+  const float* global_best = nullptr;    // g
+};
+
+// Where a tensor's random factors come from.
+struct RandomFactors {
+  Philox philox{0};
+  RandomScope scope = RandomScope::kNone;
+  std::uint32_t exchange = 0;
+  std::uint32_t rank = 0;
+  std::uint64_t tensor = 0;         // the tensor's number in the model
+  std::uint64_t first_element = 0;  // the logical index of the tensor's first weight (FlatParams::Slot)
+};
+
+// Moves a particle, in one pass over memory (the equations of pso-ps; docs/pso-ps.md):
+//   s = c1 r1 (p - y) + c2 r2 (g - y)
+//   swarm: v <- w v + s,           x <- y + v
+//   total: v <- w v + (y - x) + s,  x <- x + v
+// Local. Several tensors may be moved at once from several threads.
+void MoveParticle(const ParticleSpan& span, const PsoOptions& options, const RandomFactors& random);
+
+}  // namespace swarmsync

@@ -1,0 +1,42 @@
+#include "swarmsync/swarm/bests.h"
+
+#include <cmath>
+
+namespace swarmsync {
+namespace {
+
+// A remembered best worsens; one that does not exist yet stays as it is.
+double Worsened(double best, double rate) {
+  return std::isfinite(best) ? best + rate * std::abs(best) : best;
+}
+
+}  // namespace
+
+int BestOf(const std::vector<double>& fitness) {
+  int best = -1;
+  for (int i = 0; i < static_cast<int>(fitness.size()); ++i) {
+    if (std::isfinite(fitness[i]) && (best < 0 || fitness[i] < fitness[best])) best = i;
+  }
+  return best;
+}
+
+Bests::Verdict Bests::Update(const std::vector<double>& fitness, int rank) {
+  if (memory_ == Memory::kCurrent) personal_ = global_ = kNoFitness;
+  if (memory_ == Memory::kDecay) {
+    personal_ = Worsened(personal_, decay_);
+    global_ = Worsened(global_, decay_);
+  }
+  Verdict verdict;
+  verdict.guide = BestOf(fitness);
+  if (std::isfinite(fitness[rank]) && fitness[rank] < personal_) {
+    personal_ = fitness[rank];
+    verdict.personal_replaced = true;
+  }
+  if (verdict.guide >= 0 && fitness[verdict.guide] < global_) {
+    global_ = fitness[verdict.guide];
+    verdict.global_replaced = true;
+  }
+  return verdict;
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,113 @@
+// The move of a particle, in the order of operations that tests/sync/make_goldens.py repeats:
+//   s = 0;  s = s + (c1 r1) (p - y);  s = s + (c2 r2) (g - y)
+//   swarm:  v = w v + s;              x = y + v
+//   total:  v = ((w v) + (y - x)) + s;  x = x + v
+// A template for each combination of terms: what is switched off costs nothing. This file is compiled without
+// contraction of a*b+c, so that the result does not depend on the machine.
+
+#include "swarmsync/swarm/update.h"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace swarmsync {
+namespace {
+
+constexpr std::int64_t kBlock = 512;  // elements whose factors are drawn at once; they stay in the cache
+
+// The coefficient of a pull: c r, one number for a whole tensor.
+struct ConstantCoefficient {
+  float value;
+  void Prepare(std::int64_t, std::int64_t) {}
+  float operator[](std::int64_t) const { return value; }
+};
+
+// The coefficient of a pull: c r, a number for each element, drawn block by block.
+struct ElementCoefficient {
+  float scale;
+  Philox philox;
+  std::uint32_t exchange, rank;
+  RandomPurpose purpose;
+  std::uint64_t first_element;
+  float values[kBlock] = {};
+
+  void Prepare(std::int64_t begin, std::int64_t count) {
+    PhiloxStream stream(philox, exchange, rank, purpose, first_element + static_cast<std::uint64_t>(begin));
+    for (std::int64_t i = 0; i < count; ++i) values[i] = scale * stream.NextUniform();
+  }
+  float operator[](std::int64_t i) const { return values[i]; }
+};
+
+template <bool kTotal, bool kPersonal, bool kGlobal, class Coefficient>
+void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
+  for (std::int64_t begin = 0; begin < span.size; begin += kBlock) {
+    const std::int64_t count = std::min(kBlock, span.size - begin);
+    if constexpr (kPersonal) c1.Prepare(begin, count);
+    if constexpr (kGlobal) c2.Prepare(begin, count);
+    float* __restrict x = span.weights + begin;
+    float* __restrict v = span.velocity + begin;
+    float* __restrict x0 = kTotal ? span.start + begin : nullptr;
+    const float* __restrict p = kPersonal ? span.personal_best + begin : nullptr;
+    const float* __restrict g = kGlobal ? span.global_best + begin : nullptr;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float y = x[i];
+      float s = 0;
+      if constexpr (kPersonal) s = s + c1[i] * (p[i] - y);
+      if constexpr (kGlobal) s = s + c2[i] * (g[i] - y);
+      if constexpr (kTotal) {
+        v[i] = (w * v[i] + (y - x0[i])) + s;
+        x0[i] = x0[i] + v[i];
+        x[i] = x0[i];
+      } else {
+        v[i] = w * v[i] + s;
+        x[i] = y + v[i];
+      }
+    }
+  }
+}
+
+// Calls f with std::true_type or std::false_type.
+template <class F>
+void Choose(bool value, F&& f) {
+  if (value) {
+    f(std::true_type{});
+  } else {
+    f(std::false_type{});
+  }
+}
+
+template <class Coefficient>
+void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coefficient& c1,
+              const Coefficient& c2) {
+  Choose(options.velocity == Velocity::kTotal, [&](auto total) {
+    Choose(span.personal_best != nullptr, [&](auto personal) {
+      Choose(span.global_best != nullptr, [&](auto global) {
+        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia), c1, c2);
+      });
+    });
+  });
+}
+
+}  // namespace
+
+void MoveParticle(const ParticleSpan& span, const PsoOptions& options, const RandomFactors& random) {
+  const auto c1 = static_cast<float>(options.cognitive), c2 = static_cast<float>(options.social);
+  if (random.scope == RandomScope::kElement) {
+    const auto coefficient = [&](float scale, RandomPurpose purpose) {
+      return ElementCoefficient{scale,       random.philox, random.exchange,
+                                random.rank, purpose,       random.first_element};
+    };
+    MoveWith(span, options, coefficient(c1, RandomPurpose::kCognitive),
+             coefficient(c2, RandomPurpose::kSocial));
+    return;
+  }
+  const auto factor = [&](RandomPurpose purpose) {
+    if (random.scope == RandomScope::kNone) return 1.0f;
+    const std::uint64_t index = random.scope == RandomScope::kTensor ? random.tensor : 0;
+    return random.philox.Uniform(index, random.exchange, random.rank, purpose);
+  };
+  MoveWith(span, options, ConstantCoefficient{c1 * factor(RandomPurpose::kCognitive)},
+           ConstantCoefficient{c2 * factor(RandomPurpose::kSocial)});
+}
+
+}  // namespace swarmsync
