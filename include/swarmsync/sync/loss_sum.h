@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace swarmsync {
+
+// The sum of mini-batch losses, in double. A loss on an accelerator stays there until the sum is asked for,
+// so that adding never waits for the device. Not thread-safe.
+class LossSum {
+ public:
+  // loss: a scalar.
+  void Add(const at::Tensor& loss);
+
+  std::int64_t count() const { return count_; }
+  double Total() const;
+  double Mean() const { return Total() / static_cast<double>(count_); }  // NaN when nothing was added
+
+ private:
+  std::int64_t count_ = 0;
+  double sum_ = 0;
+  at::Tensor device_sum_;  // undefined until a loss comes that is not on the CPU
+};
+
+}  // namespace swarmsync

@@ -1,0 +1,19 @@
+#include "swarmsync/sync/loss_sum.h"
+
+#include <ATen/ATen.h>
+
+namespace swarmsync {
+
+void LossSum::Add(const at::Tensor& loss) {
+  ++count_;
+  if (loss.is_cpu()) {
+    sum_ += loss.item<double>();
+    return;
+  }
+  const at::Tensor value = loss.detach().to(at::kDouble);
+  device_sum_ = device_sum_.defined() ? device_sum_.add(value) : value;
+}
+
+double LossSum::Total() const { return sum_ + (device_sum_.defined() ? device_sum_.item<double>() : 0.0); }
+
+}  // namespace swarmsync

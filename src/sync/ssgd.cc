@@ -1,0 +1,58 @@
+// ssgd, synchronous SGD: at every step the gradients' mean over the workers, then the optimizer's step, the
+// same on all of them. With equal shards it is SGD on the N-fold batch.
+//
+//   gradient <- (1/n) sum_i gradient_i            over the n workers that have not finished
+//
+// The weights stay equal because they start equal and every worker applies the same gradient. Policies:
+// buffers stay local; the optimizer's momentum is kept (it is the same everywhere); a worker whose loss is
+// not finite spoils all replicas. A worker that has finished no longer takes steps; at the end it receives
+// the weights of the one that made the most.
+
+#include <ATen/ATen.h>
+
+#include "sync/algorithms.h"
+
+namespace swarmsync {
+namespace {
+
+SyncOptions EveryStep(SyncOptions options) {
+  options.period = 1;
+  return options;
+}
+
+class Ssgd : public Synchronizer {
+ public:
+  Ssgd(FlatParams& params, Communicator& comm, const SyncOptions& options)
+      : Synchronizer(params, comm, EveryStep(options)) {}
+
+  std::string_view name() const override { return "ssgd"; }
+  std::string_view final_model() const override { return "replica"; }
+  void WriteFinalModel(const at::Tensor& out) override { out.copy_(params().weights()); }
+
+ protected:
+  bool exchanges_gradients() const override { return true; }
+
+  int DoExchange(const Turn& turn) override {
+    const at::Tensor& message = params().gradient_message();
+    const at::Tensor contributors = message.select(0, -1);
+    if (turn.contributes) {
+      contributors.fill_(1);
+    } else {
+      message.zero_();
+    }
+    comm().AllReduceSum(message);
+    const int count = contributors.item<int>();
+    if (count > 0) params().gradients().mul_(1.0 / count);
+    return count;
+  }
+
+  void Settle(int longest) override { comm().Broadcast(params().weights(), longest); }
+};
+
+}  // namespace
+
+std::unique_ptr<Synchronizer> MakeSsgd(FlatParams& params, Communicator& comm, const SyncOptions& options) {
+  return std::make_unique<Ssgd>(params, comm, options);
+}
+
+}  // namespace swarmsync
