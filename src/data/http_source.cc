@@ -1,0 +1,127 @@
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <utility>
+
+#include "data/gzip.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/data/source.h"
+
+namespace swarmsync {
+namespace {
+
+constexpr std::size_t kSlack = std::size_t{1} << 16;  // gzip makes what it cannot shrink a little larger
+
+struct CurlDeleter {
+  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+};
+
+// One transfer, as libcurl's callbacks see it.
+struct Transfer {
+  std::vector<std::uint8_t> bytes;
+  std::size_t max_size = 0;
+  const FetchProgress* progress = nullptr;
+  std::exception_ptr interruption;  // what `progress` threw: it must not pass through libcurl's C frames
+};
+
+std::size_t OnBytes(char* bytes, std::size_t one, std::size_t size, void* user) {
+  Transfer& transfer = *static_cast<Transfer*>(user);
+  if (transfer.bytes.size() + one * size > transfer.max_size) return 0;  // ends the transfer
+  transfer.bytes.insert(transfer.bytes.end(), bytes, bytes + one * size);
+  return one * size;
+}
+
+int OnProgress(void* user, curl_off_t total, curl_off_t received, curl_off_t, curl_off_t) {
+  Transfer& transfer = *static_cast<Transfer*>(user);
+  if (!*transfer.progress) return 0;
+  try {
+    (*transfer.progress)(static_cast<std::int64_t>(received), static_cast<std::int64_t>(total));
+  } catch (...) {
+    transfer.interruption = std::current_exception();
+    return 1;  // ends the transfer
+  }
+  return 0;
+}
+
+class HttpSource : public DataSource {
+ public:
+  explicit HttpSource(HttpSourceOptions options) : options_(std::move(options)) {
+    if (options_.base_url.empty() || options_.base_url.back() != '/') {
+      throw UsageError(fmt::format("the URL '{}' of a source does not end in a slash", options_.base_url));
+    }
+  }
+
+  std::string Describe() const override { return options_.base_url; }
+
+  std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) override {
+    if (!unreachable_.empty()) throw DataError(unreachable_);
+    static std::once_flag initialized;
+    std::call_once(initialized, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    const std::unique_ptr<CURL, CurlDeleter> handle(curl_easy_init());
+    CURL* curl = handle.get();
+    if (curl == nullptr) throw RunError("libcurl cannot start");
+
+    Transfer transfer;
+    transfer.max_size = static_cast<std::size_t>(file.size) + kSlack;
+    transfer.progress = &progress;
+    const std::string url = options_.base_url + file.name + ".gz";
+    char detail[CURL_ERROR_SIZE] = "";
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);  // other threads may run
+    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, options_.protocols.c_str());
+    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, options_.protocols.c_str());
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "swarmsync");
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1024L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_timeout.count()));
+    for (const char* variable : {"SSL_CERT_FILE", "CURL_CA_BUNDLE"}) {
+      const char* path = std::getenv(variable);
+      if (path != nullptr && *path != '\0') curl_easy_setopt(curl, CURLOPT_CAINFO, path);
+    }
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, OnBytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OnProgress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
+
+    const CURLcode result = curl_easy_perform(curl);
+    if (transfer.interruption) std::rethrow_exception(transfer.interruption);
+    if (result != CURLE_OK) Fail(curl, result, detail, transfer);
+    return Uncompressed(transfer.bytes.data(), transfer.bytes.size(), static_cast<std::uint64_t>(file.size),
+                        file.name);
+  }
+
+ private:
+  [[noreturn]] void Fail(CURL* curl, CURLcode result, const char* detail, const Transfer& transfer) {
+    std::string reason = *detail != '\0' ? detail : curl_easy_strerror(result);
+    if (result == CURLE_WRITE_ERROR) reason = fmt::format("sent more than {} bytes", transfer.max_size);
+    // Before the first byte of a connection: the next file would only wait for the same.
+    double connect_seconds = 0;
+    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME, &connect_seconds);
+    const bool is_unreachable =
+        result == CURLE_COULDNT_RESOLVE_PROXY || result == CURLE_COULDNT_RESOLVE_HOST ||
+        result == CURLE_COULDNT_CONNECT || result == CURLE_SSL_CONNECT_ERROR ||
+        result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_UNSUPPORTED_PROTOCOL ||
+        (result == CURLE_OPERATION_TIMEDOUT && connect_seconds == 0);
+    if (is_unreachable) unreachable_ = reason;
+    throw DataError(reason);
+  }
+
+  HttpSourceOptions options_;
+  std::string unreachable_;  // why the host cannot be reached, once that is known
+};
+
+}  // namespace
+
+std::unique_ptr<DataSource> MakeHttpSource(HttpSourceOptions options) {
+  return std::make_unique<HttpSource>(std::move(options));
+}
+
+}  // namespace swarmsync
