@@ -1,0 +1,50 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace swarmsync {
+
+// What an image classifier is made for.
+struct ModelInput {
+  std::int64_t channels = 1;
+  std::int64_t height = 28;
+  std::int64_t width = 28;
+  std::int64_t classes = 10;
+};
+
+// A network from images [N, C, H, W] to logits [N, classes].
+class ImageClassifier : public torch::nn::Module {
+ public:
+  virtual at::Tensor forward(const at::Tensor& images) = 0;
+};
+
+// Models by name. A program adds its own and hands the registry to whoever builds models. Register() before
+// the registry is shared; Make() may then be called from any thread.
+class ModelRegistry {
+ public:
+  using Factory = std::function<std::shared_ptr<ImageClassifier>(const ModelInput&)>;
+
+  // The registry with the models of this library: lenet5, mlp.
+  static ModelRegistry WithBuiltIn();
+
+  // Throws UsageError when the name is taken.
+  void Register(const std::string& name, Factory factory);
+
+  // Throws UsageError for an unknown name, with the nearest known one, or an input that the model cannot
+  // take. Initial weights are drawn from libtorch's default generator.
+  std::shared_ptr<ImageClassifier> Make(const std::string& name, const ModelInput& input) const;
+
+  std::vector<std::string> names() const;
+
+ private:
+  std::map<std::string, Factory> factories_;
+};
+
+}  // namespace swarmsync

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "swarmsync/model/registry.h"
+
+namespace swarmsync {
+
+// LeNet-5 as commonly trained on MNIST (after LeCun et al. 1998, with ReLU, max pooling and full
+// connections): 61,706 parameters for 1x28x28 and 10 classes.
+std::shared_ptr<ImageClassifier> MakeLeNet5(const ModelInput& input);
+
+// Two hidden layers of 200 units with ReLU (the "2NN" of McMahan et al. 2017): 199,210 parameters for MNIST.
+std::shared_ptr<ImageClassifier> MakeMlp(const ModelInput& input);
+
+}  // namespace swarmsync
