@@ -1,0 +1,19 @@
+#pragma once
+
+namespace swarmsync {
+
+// Where one worker's wall time went, in seconds. Every moment from the start of the command belongs to one
+// account.
+struct Ledger {
+  double setup = 0;       // until the first step: processes, rendezvous, data, model
+  double data = 0;        // making batches
+  double compute = 0;     // forward, backward, optimizer
+  double sync = 0;        // exchanges, waiting apart
+  double wait = 0;        // standing in a collective while another worker was not there yet
+  double evaluate = 0;    // on the validation or the test set
+  double checkpoint = 0;  // writing files
+
+  double Sum() const { return setup + data + compute + sync + wait + evaluate + checkpoint; }
+};
+
+}  // namespace swarmsync

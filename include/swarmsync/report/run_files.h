@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace swarmsync {
+
+// The files of a run, in its --out directory.
+struct RunFiles {
+  std::filesystem::path directory;
+
+  std::filesystem::path config() const { return directory / "config.json"; }
+  std::filesystem::path workers() const { return directory / "workers.json"; }
+  std::filesystem::path metrics() const { return directory / "metrics.jsonl"; }
+  std::filesystem::path summary() const { return directory / "summary.json"; }
+  std::filesystem::path model() const { return directory / "model.safetensors"; }
+  std::filesystem::path worker_log(int rank) const;
+};
+
+// Makes the directory ready for a new run: creates it, or takes an empty one. One that holds anything is a
+// UsageError, unless `overwrite`: then the files of an earlier run are removed from it and nothing else is.
+// Throws UsageError too when it cannot be created or written.
+enum class Existing { kRefuse, kOverwrite };
+void PrepareRunDirectory(const RunFiles& files, Existing existing);
+
+// Removes the temporary files that a writer left which was killed (AtomicFile).
+void RemoveUnfinished(const RunFiles& files);
+
+}  // namespace swarmsync

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "swarmsync/base/names.h"
+#include "swarmsync/report/progress.h"
+#include "swarmsync/swarm/options.h"
+
+namespace swarmsync {
+
+enum class Backend { kProcesses, kThreads };
+template <>
+struct EnumNames<Backend> {
+  static constexpr std::string_view kWhat = "backend";
+  static constexpr std::array<std::pair<Backend, std::string_view>, 2> kNames{
+      {{Backend::kProcesses, "processes"}, {Backend::kThreads, "threads"}}};
+};
+
+enum class OptimizerKind { kSgd, kAdamW };
+template <>
+struct EnumNames<OptimizerKind> {
+  static constexpr std::string_view kWhat = "optimizer";
+  static constexpr std::array<std::pair<OptimizerKind, std::string_view>, 2> kNames{
+      {{OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}}};
+};
+
+// Everything that `swarmsync train` can be told: a member for each flag (train/config_fields.h has their
+// names and explanations, and is the only place that lists them).
+struct TrainConfig {
+  std::string dataset = "mnist";
+  std::string data_dir;  // "": DefaultDataDir()
+  std::int64_t validation = 0;
+  std::string model = "lenet5";
+
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double lr = 0.1;
+  double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
+  std::int64_t epochs = 0;  // 0: not given; 5 when steps is not given either
+  std::int64_t steps = 0;   // 0: not given
+  std::int64_t batch_size = 64;
+
+  std::string sync = "pso-ps";
+  std::int64_t period = 16;
+  PsoOptions swarm;
+  Fitness fitness = Fitness::kTrainLoss;
+
+  std::int64_t workers = 4;
+  Backend backend = Backend::kProcesses;
+  std::string device = "auto";
+  std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
+  double timeout = 60;
+  std::int64_t min_workers = 0;  // 0: all of them
+
+  std::uint64_t seed = 0;
+  std::string out;  // "": a new directory under runs/
+  bool overwrite = false;
+  std::int64_t log_every = 50;
+  bool quiet = false;
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
+
+constexpr std::int64_t kDefaultEpochs = 5;
+
+// Checks every value that can be checked without the data. Throws UsageError: flag, value found, values
+// allowed.
+void Validate(const TrainConfig& config);
+
+// config.json: the flags' names with underscores. Reading throws DataError for what it does not know.
+std::string ToJsonText(const TrainConfig& config);
+TrainConfig FromJsonText(const std::string& text);
+
+}  // namespace swarmsync

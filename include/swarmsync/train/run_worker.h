@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+
+#include "swarmsync/comm/communicator.h"
+#include "swarmsync/model/registry.h"
+#include "swarmsync/report/status_pipe.h"
+#include "swarmsync/train/config.h"
+
+namespace swarmsync {
+
+// What surrounds one worker of a run.
+struct WorkerContext {
+  Communicator& comm;
+  const ModelRegistry& models;
+  double started = 0;                              // MonotonicSeconds() when the command began
+  std::function<void(const Status&)> tell_status;  // called by rank 0 only
+  std::function<void()> check_stop;                // called before every step; throws to stop
+};
+
+// Checks all that can be checked before workers start: the configuration, the data, the model, the shards.
+// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker.
+void CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
+
+// One worker's whole part of `swarmsync train`: data, model, synchronizer, training; rank 0 writes the files
+// of the run into config.out, which exists. Collective. One call a thread.
+void RunWorker(const TrainConfig& config, const WorkerContext& context);
+
+// Limits libtorch's and the BLAS's threads for work that the calling thread does. 0: leaves them as they are.
+void UseThreads(int threads);
+
+}  // namespace swarmsync

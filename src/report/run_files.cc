@@ -1,0 +1,68 @@
+#include "swarmsync/report/run_files.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLogDirectory = "logs";
+
+std::vector<fs::path> AllFiles(const RunFiles& files) {
+  return {files.config(), files.workers(), files.metrics(), files.summary(), files.model()};
+}
+
+void RemoveEarlierRun(const RunFiles& files) {
+  for (const fs::path& file : AllFiles(files)) fs::remove(file);
+  fs::remove_all(files.directory / kLogDirectory);
+}
+
+}  // namespace
+
+fs::path RunFiles::worker_log(int rank) const {
+  return directory / kLogDirectory / fmt::format("worker-{}.log", rank);
+}
+
+void PrepareRunDirectory(const RunFiles& files, Existing existing) {
+  const std::string name = files.directory.string();
+  try {
+    if (fs::exists(files.directory) && !fs::is_directory(files.directory)) {
+      throw UsageError(fmt::format("--out {} is not a directory; name another one", name));
+    }
+    fs::create_directories(files.directory);
+    if (!fs::is_empty(files.directory)) {
+      if (existing == Existing::kRefuse) {
+        throw UsageError(
+            fmt::format("--out {} is not empty; name another one, or give --overwrite to replace the "
+                        "run in it",
+                        name));
+      }
+      RemoveEarlierRun(files);
+    }
+    if (access(files.directory.c_str(), W_OK | X_OK) != 0) {
+      throw UsageError(fmt::format("--out {} cannot be written; name another one", name));
+    }
+    fs::create_directories(files.directory / kLogDirectory);
+  } catch (const fs::filesystem_error& error) {
+    throw UsageError(
+        fmt::format("--out {} cannot be used: {}; name another one", name, error.code().message()));
+  }
+}
+
+void RemoveUnfinished(const RunFiles& files) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(files.directory, ignored)) {
+    for (const fs::path& file : AllFiles(files)) {
+      const std::string name = entry.path().filename(), prefix = file.filename().string() + ".";
+      if (name.size() == prefix.size() + 6 && name.rfind(prefix, 0) == 0) fs::remove(entry.path(), ignored);
+    }
+  }
+}
+
+}  // namespace swarmsync

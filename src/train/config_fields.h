@@ -1,0 +1,62 @@
+#pragma once
+
+#include "swarmsync/train/config.h"
+
+namespace swarmsync {
+
+// Calls visit(name, member, help, group) for each flag of `train`, in the order of --help. name: without
+// dashes in front; config.json has underscores where the flag has dashes.
+template <class Config, class Visitor>
+void VisitFields(Config& c, Visitor&& visit) {
+  constexpr const char* kData = "Data and model";
+  visit("dataset", c.dataset, "mnist, fashion-mnist, or idx:DIR for the four IDX files of a directory",
+        kData);
+  visit("data-dir", c.data_dir, "where data sets are kept [$SWARMSYNC_DATA_DIR or ~/.local/share/swarmsync]",
+        kData);
+  visit("validation", c.validation, "hold out this many training samples and evaluate on them", kData);
+  visit("model", c.model, "lenet5 or mlp", kData);
+
+  constexpr const char* kRecipe = "Recipe";
+  visit("optimizer", c.optimizer, "local optimizer: sgd or adamw", kRecipe);
+  visit("lr", c.lr, "learning rate", kRecipe);
+  visit("momentum", c.momentum, "momentum of sgd", kRecipe);
+  visit("nesterov", c.nesterov, "Nesterov momentum", kRecipe);
+  visit("weight-decay", c.weight_decay, "L2 penalty (sgd) or decoupled decay (adamw)", kRecipe);
+  visit("epochs", c.epochs, "length of the training in epochs [5]", kRecipe);
+  visit("steps", c.steps, "length of the training in steps of one worker, instead of --epochs", kRecipe);
+  visit("batch-size", c.batch_size, "samples in a mini-batch of each worker", kRecipe);
+
+  constexpr const char* kSync = "Synchronization";
+  visit("sync", c.sync, "ssgd, average or pso-ps", kSync);
+  visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSync);
+
+  constexpr const char* kSwarm = "The swarm (pso-ps)";
+  visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
+        kSwarm);
+  visit("inertia", c.swarm.inertia, "w: how much of the velocity is kept", kSwarm);
+  visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
+  visit("social", c.swarm.social, "c2: pull to the swarm's best", kSwarm);
+  visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);
+  visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarm);
+  visit("memory-decay", c.swarm.memory_decay, "how fast a remembered best worsens with --memory decay",
+        kSwarm);
+  visit("fitness", c.fitness, "train-loss (mean of the round) or probe (loss on a shared batch)", kSwarm);
+
+  constexpr const char* kWorkers = "Workers";
+  visit("workers", c.workers, "how many workers to start", kWorkers);
+  visit("backend", c.backend, "workers are processes or threads", kWorkers);
+  visit("device", c.device, "auto or cpu", kWorkers);
+  visit("threads-per-worker", c.threads_per_worker, "CPU threads of each worker [cores / workers]", kWorkers);
+  visit("timeout", c.timeout, "seconds that any wait for another worker may take", kWorkers);
+  visit("min-workers", c.min_workers, "stop when fewer workers are left [all of them]", kWorkers);
+
+  constexpr const char* kRun = "The run";
+  visit("seed", c.seed, "seed of the initial weights, the data order and the swarm", kRun);
+  visit("out", c.out, "directory for the results [a new one under runs/]", kRun);
+  visit("overwrite", c.overwrite, "replace an earlier run in --out", kRun);
+  visit("log-every", c.log_every, "steps between two records of the loss", kRun);
+  visit("quiet", c.quiet, "print nothing but errors", kRun);
+  visit("progress", c.progress, "auto, bar, plain or none", kRun);
+}
+
+}  // namespace swarmsync

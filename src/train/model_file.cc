@@ -1,0 +1,70 @@
+#include "swarmsync/train/model_file.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "swarmsync/base/error.h"
+#include "swarmsync/params/safetensors.h"
+
+namespace swarmsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kKey = "swarmsync";  // safetensors metadata is text by key; ours is JSON under one key
+
+}  // namespace
+
+void SaveModel(const std::filesystem::path& path, const ImageClassifier& model, const std::string& name,
+               const Dataset& data) {
+  const Json description = {{"version", 1},
+                            {"model", name},
+                            {"channels", data.shape.channels},
+                            {"height", data.shape.height},
+                            {"width", data.shape.width},
+                            {"classes", data.num_classes},
+                            {"dataset", data.name},
+                            {"mean", data.normalization.mean},
+                            {"stddev", data.normalization.stddev}};
+  SaveSafetensors(path, {StateOf(model), {{kKey, description.dump()}}});
+}
+
+SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& models) {
+  const WeightsFile file = LoadSafetensors(path);
+  const auto found = file.metadata.find(kKey);
+  if (found == file.metadata.end()) {
+    throw DataError(
+        fmt::format("{} does not say which model it holds (no '{}' in its metadata); it was not written "
+                    "by swarmsync",
+                    path.string(), kKey));
+  }
+  SavedModel saved;
+  try {
+    const Json json = Json::parse(found->second);
+    saved.name = json.at("model");
+    saved.input = {json.at("channels"), json.at("height"), json.at("width"), json.at("classes")};
+    saved.normalization = {json.at("mean"), json.at("stddev")};
+    saved.dataset = json.at("dataset");
+  } catch (const Json::exception& error) {
+    throw DataError(
+        fmt::format("{} describes its model in a way that cannot be read: {}", path.string(), error.what()));
+  }
+  const ModelInput& input = saved.input;
+  for (const std::int64_t extent : {input.channels, input.height, input.width, input.classes}) {
+    if (extent < 1 || extent > 65536) {
+      throw DataError(fmt::format("{} claims a model for {}x{}x{} images and {} classes", path.string(),
+                                  input.channels, input.height, input.width, input.classes));
+    }
+  }
+  try {
+    saved.model = models.Make(saved.name, saved.input);
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("{} cannot be used: {}", path.string(), error.what()));
+  }
+  CopyInto(*saved.model, file, path);
+  return saved;
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,285 @@
+#include "swarmsync/train/run_worker.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <numeric>
+#include <optional>
+
+#include "report/json_files.h"
+#include "swarmsync/base/clock.h"
+#include "swarmsync/base/philox.h"
+#include "swarmsync/comm/counting_communicator.h"
+#include "swarmsync/data/dataset.h"
+#include "swarmsync/data/sampler.h"
+#include "swarmsync/params/safetensors.h"
+#include "swarmsync/report/run_files.h"
+#include "swarmsync/train/model_file.h"
+#include "swarmsync/train/trainer.h"
+
+namespace swarmsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kValidationSeed =
+    0;  // the same samples are held out in all runs, so that runs compare
+constexpr std::int64_t kProbeSize = 512;
+
+std::filesystem::path DataDir(const TrainConfig& config) {
+  return config.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(config.data_dir);
+}
+
+ModelInput InputOf(const Dataset& data) {
+  return {data.shape.channels, data.shape.height, data.shape.width, data.num_classes};
+}
+
+ShardedSampler MakeSampler(const TrainConfig& config, const ValidationSplit& split, int world_size,
+                           int rank) {
+  ShardedSamplerOptions options;
+  options.sample_ids = split.train;
+  options.batch_size = config.batch_size;
+  options.world_size = world_size;
+  options.rank = rank;
+  options.seed = config.seed;
+  return ShardedSampler(std::move(options));
+}
+
+std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
+  if (config.steps > 0) return config.steps;
+  return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
+}
+
+// A 64-bit seed for libtorch's generator.
+std::uint64_t TorchSeed(std::uint64_t seed, int rank) {
+  PhiloxStream stream(Philox(seed), 0, static_cast<std::uint32_t>(rank), RandomPurpose::kInitialize);
+  const std::uint64_t low = stream.NextWord();
+  return low | static_cast<std::uint64_t>(stream.NextWord()) << 32;
+}
+
+// Rank 0 draws its initial weights alone, so that ranks that are threads, and share libtorch's generator, do
+// not draw from it at the same time. (The others' weights are replaced by rank 0's in MakeSynchronizer.)
+std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const WorkerContext& context,
+                                            const ModelInput& input) {
+  std::shared_ptr<ImageClassifier> model;
+  if (context.comm.rank() == 0) {
+    torch::manual_seed(TorchSeed(config.seed, 0));
+    model = context.models.Make(config.model, input);
+  }
+  context.comm.Barrier();
+  if (!model) model = context.models.Make(config.model, input);
+  return model;
+}
+
+// The optimizer works on all weights as one tensor: one pass over memory instead of a few small ones.
+std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainConfig& config, const FlatParams& params) {
+  at::Tensor weights = params.weights().detach();
+  weights.mutable_grad() = params.gradients();
+  const std::vector<at::Tensor> all{weights};
+  if (config.optimizer == OptimizerKind::kAdamW) {
+    return std::make_unique<torch::optim::AdamW>(
+        all, torch::optim::AdamWOptions(config.lr).weight_decay(config.weight_decay));
+  }
+  return std::make_unique<torch::optim::SGD>(all, torch::optim::SGDOptions(config.lr)
+                                                      .momentum(config.momentum)
+                                                      .weight_decay(config.weight_decay)
+                                                      .nesterov(config.nesterov));
+}
+
+// The loss at the model's weights on a batch that is the same for all workers and rounds.
+std::function<double()> MakeProbe(ImageClassifier& model, const ImageSet& set, const ValidationSplit& split) {
+  const auto size = std::min<std::int64_t>(kProbeSize, static_cast<std::int64_t>(split.train.size()));
+  const ImageShape shape = set.shape();
+  const at::Tensor images = at::empty({size, shape.channels, shape.height, shape.width});
+  const at::Tensor labels = at::empty({size}, at::kLong);
+  // Evenly spread, for data whose order means something.
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < size; ++i) {
+    ids.push_back(
+        split.train[static_cast<std::size_t>(i) * split.train.size() / static_cast<std::size_t>(size)]);
+  }
+  set.Fill(ids.data(), size, images.data_ptr<float>(), labels.data_ptr<std::int64_t>());
+  return [&model, images, labels] {
+    torch::NoGradGuard no_grad;
+    const bool was_training = model.is_training();
+    model.eval();
+    const double loss = at::cross_entropy_loss(model.forward(images), labels).item<double>();
+    model.train(was_training);
+    return loss;
+  };
+}
+
+SyncOptions MakeSyncOptions(const TrainConfig& config, std::int64_t total_steps) {
+  SyncOptions options;
+  options.period = config.period;
+  options.total_steps = total_steps;
+  options.seed = config.seed;
+  options.swarm = config.swarm;
+  options.fitness = config.fitness;
+  return options;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+void WriteWorkers(Communicator& comm, const RunFiles& files) {
+  const Json mine = {{"rank", comm.rank()}, {"pid", getpid()}, {"host", HostName()}, {"device", "cpu"}};
+  Json all = Json::array();
+  for (const std::string& text : comm.AllGather(mine.dump())) all.push_back(Json::parse(text));
+  if (comm.rank() == 0) WriteJson(files.workers(), all);
+}
+
+Json ToJson(const Evaluation& evaluation) {
+  return {{"accuracy", evaluation.accuracy}, {"loss", evaluation.loss}, {"samples", evaluation.samples}};
+}
+
+// Rank 0's observer: metrics.jsonl, and the status for whoever watches.
+class Recorder : public TrainObserver {
+ public:
+  Recorder(const RunFiles& files, const WorkerContext& context) : context_(context) {
+    if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
+  }
+
+  void OnProgress(const Progress& progress) override { Tell(progress); }
+
+  void OnLoss(std::int64_t step, double epoch, double mean_loss) override {
+    Append({{"event", "loss"}, {"step", step}, {"epoch", epoch}, {"loss", mean_loss}});
+  }
+
+  void OnExchange(std::int64_t step, std::int64_t round, const ExchangeRecord& record) override {
+    Append({{"event", "exchange"},
+            {"step", step},
+            {"round", round},
+            {"fitness", record.fitness},
+            {"guide", record.guide},
+            {"guide_moved", record.guide_moved}});
+  }
+
+  void OnEpoch(const Epoch& epoch) override {
+    Json record = {
+        {"event", "epoch"}, {"step", epoch.step}, {"epoch", epoch.epoch}, {"train_loss", epoch.train_loss}};
+    std::string note = fmt::format("epoch {:g}: train loss {:.4f}", epoch.epoch, epoch.train_loss);
+    const auto add = [&](const char* name, const std::optional<Evaluation>& evaluation) {
+      if (!evaluation) return;
+      record[name] = ToJson(*evaluation);
+      note += fmt::format(", {} accuracy {:.4f}", name, evaluation->accuracy);
+    };
+    add("validation", epoch.validation);
+    add("test", epoch.test);
+    Append(record);
+    Tell(StatusNote{note});
+  }
+
+  void CheckStop() override {
+    if (context_.check_stop) context_.check_stop();
+  }
+
+ private:
+  void Append(const Json& record) {
+    if (metrics_) metrics_->Append(record);
+  }
+  void Tell(const Status& status) {
+    if (metrics_ && context_.tell_status) context_.tell_status(status);
+  }
+
+  const WorkerContext& context_;
+  std::optional<JsonLines> metrics_;  // rank 0 only
+};
+
+// The mean of each account over the workers. Collective.
+Ledger MeanOverWorkers(const Ledger& mine, Communicator& comm) {
+  Ledger mean;
+  const std::vector<double> all = comm.AllGather(std::vector<double>{
+      mine.setup, mine.data, mine.compute, mine.sync, mine.wait, mine.evaluate, mine.checkpoint});
+  double* const accounts[] = {&mean.setup, &mean.data,     &mean.compute,   &mean.sync,
+                              &mean.wait,  &mean.evaluate, &mean.checkpoint};
+  for (std::size_t i = 0; i < all.size(); ++i) *accounts[i % std::size(accounts)] += all[i] / comm.size();
+  return mean;
+}
+
+}  // namespace
+
+void CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
+  Validate(config);
+  const Dataset data = OpenDataset(config.dataset, DataDir(config));
+  models.Make(config.model, InputOf(data));
+  MakeSampler(config, SplitForValidation(data.train->size(), config.validation, kValidationSeed), world_size,
+              0);
+}
+
+void RunWorker(const TrainConfig& config, const WorkerContext& context) {
+  Communicator& comm = context.comm;
+  const RunFiles files{config.out};
+  UseThreads(static_cast<int>(config.threads_per_worker));
+
+  const Dataset data = OpenDataset(config.dataset, DataDir(config));
+  const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
+  ShardedSampler sampler = MakeSampler(config, split, comm.size(), comm.rank());
+  const std::int64_t total_steps = TotalSteps(config, sampler);
+  WriteWorkers(comm, files);
+
+  const auto model = BuildModel(config, context, InputOf(data));
+  FlatParams params(*model);
+  const auto optimizer = MakeOptimizer(config, params);
+  CountingCommunicator counted(comm);
+  SyncOptions sync_options = MakeSyncOptions(config, total_steps);
+  if (config.fitness == Fitness::kProbe) sync_options.probe = MakeProbe(*model, *data.train, split);
+  const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);
+  const std::int64_t setup_bytes = counted.traffic().bytes_all_ranks;
+
+  Trainer trainer(*model, params, *optimizer, *sync, comm, data, sampler, split.validation,
+                  {total_steps, config.log_every});
+  Recorder recorder(files, context);
+  comm.Barrier();
+  const double setup_seconds = MonotonicSeconds() - context.started;
+  TrainResult result = trainer.Run(recorder);
+
+  LapTimer timer;
+  result.ledger.setup = setup_seconds;
+  if (comm.rank() == 0) SaveModel(files.model(), *model, config.model, data);
+  result.ledger.checkpoint = timer.Lap();
+  comm.Barrier();
+  result.ledger.wait += timer.Lap();
+  const Ledger ledger = MeanOverWorkers(result.ledger, comm);
+  if (comm.rank() != 0) return;
+
+  const std::int64_t training_bytes = counted.traffic().bytes_all_ranks - setup_bytes;
+  Json summary = {
+      {"sync", config.sync},
+      {"period", sync->period()},
+      {"workers", comm.size()},
+      {"seed", config.seed},
+      {"epochs", result.epochs},
+      {"steps", sync->steps()},
+      {"rounds", sync->rounds()},
+      {"test_accuracy", result.test.accuracy},
+      {"test_loss", result.test.loss},
+      {"train_loss", result.train_loss},
+      {"final_model", sync->final_model()},
+      {"bytes_sent_per_worker", static_cast<double>(training_bytes) / comm.size()},
+      {"setup_seconds", ledger.setup},
+      {"data_seconds", ledger.data},
+      {"compute_seconds", ledger.compute},
+      {"sync_seconds", ledger.sync},
+      {"wait_seconds", ledger.wait},
+      {"evaluate_seconds", ledger.evaluate},
+      {"checkpoint_seconds", ledger.checkpoint},
+      {"wall_seconds", MonotonicSeconds() - context.started},
+      {"samples_per_second", result.samples_per_second},
+      {"membership_events", Json::array()},
+      {"versions",
+       {{"swarmsync", SWARMSYNC_VERSION}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}}},
+  };
+  if (result.validation) {
+    summary["validation_accuracy"] = result.validation->accuracy;
+    summary["validation_loss"] = result.validation->loss;
+  }
+  WriteJson(files.summary(), summary);
+}
+
+}  // namespace swarmsync
