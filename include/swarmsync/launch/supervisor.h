@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+
+// A worker process to start.
+struct WorkerCommand {
+  std::vector<std::string> arguments;                            // arguments[0]: the program's path
+  std::vector<std::pair<std::string, std::string>> environment;  // added to this process's
+  std::filesystem::path log;                                     // gets its standard output and error
+};
+
+// The commands of a run's workers on this host. They meet through a file in `rendezvous_directory`. Pure.
+struct LocalPlan {
+  std::vector<std::string> arguments;
+  int workers = 1;
+  int threads_per_worker = 1;
+  std::filesystem::path rendezvous_directory;
+  std::function<std::filesystem::path(int rank)> log;
+  double started = 0;  // when the command began, for the workers' accounts
+};
+std::vector<WorkerCommand> PlanLocalWorkers(const LocalPlan& plan);
+
+// The environment variables through which a worker hears of its supervisor.
+constexpr const char* kStatusFdVariable = "SWARMSYNC_STATUS_FD";  // where status lines go
+constexpr const char* kStartedVariable = "SWARMSYNC_STARTED";     // LocalPlan::started
+constexpr const char* kStoreVariable = "SWARMSYNC_STORE";         // the rendezvous file
+
+struct SupervisorHooks {
+  // A status line that a worker wrote. Throws nothing.
+  std::function<void(int rank, std::string_view line)> on_status;
+  // What a worker said was wrong with it, "" when it said nothing; asked when one has failed.
+  std::function<std::string(int rank)> failure_of;
+};
+
+// Starts the workers (index = rank) and waits until all have ended. When one fails, or this process gets
+// SIGINT, SIGTERM or SIGHUP, the others are stopped: SIGTERM, and SIGKILL a second later. No worker is left
+// when it returns, and none outlives this process, however it ends.
+//
+// Throws Error with a failed worker's exit code, and a line that names rank, pid, reason and log; among
+// several failures it names the one that came first and was not itself the loss of another worker. Throws
+// Interrupted. To be called from the main thread, once at a time, in a process that has no other threads.
+void Supervise(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks);
+
+}  // namespace swarmsync
