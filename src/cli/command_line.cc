@@ -1,0 +1,95 @@
+#include "swarmsync/cli/command_line.h"
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <new>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "swarmsync/base/clock.h"
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+namespace {
+
+int PrintError(const std::string& message, int exit_code) {
+  fmt::print(stderr, "swarmsync: {}\n", message);
+  return exit_code;
+}
+
+std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+bool IsOutOfMemory(const std::string& text) {
+  return text.find("not enough memory") != std::string::npos ||
+         text.find("out of memory") != std::string::npos ||
+         text.find("can't allocate memory") != std::string::npos;
+}
+
+// Runs an action and turns whatever it throws into one line and an exit code.
+int Guarded(const Action& action, const bool& verbose) {
+  constexpr int kFailed = static_cast<int>(ExitCode::kRunFailed);
+  constexpr const char* kOutOfMemory = "out of memory; use fewer workers, a smaller batch or a smaller model";
+  try {
+    return action();
+  } catch (const Error& error) {
+    return PrintError(error.what(), static_cast<int>(error.exit_code()));
+  } catch (const Interrupted& interrupted) {
+    return PrintError(interrupted.what(), 128 + interrupted.signal());
+  } catch (const std::bad_alloc&) {
+    return PrintError(kOutOfMemory, kFailed);
+  } catch (const std::exception& error) {  // libtorch's own errors carry a stack trace
+    if (verbose) return PrintError(error.what(), kFailed);
+    return PrintError(IsOutOfMemory(error.what()) ? kOutOfMemory : FirstLine(error.what()), kFailed);
+  }
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models) {
+  CommandContext context{models, MonotonicSeconds(), {}};
+  signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(), not the end
+
+  CLI::App tool("SwarmSync trains one neural network on many workers that talk rarely.", "swarmsync");
+  tool.set_version_flag("--version", std::string("swarmsync ") + SWARMSYNC_VERSION,
+                        "Print the version and exit");
+  tool.set_help_flag("-h,--help", "Print this help and exit");
+  tool.footer(
+      "`swarmsync COMMAND --help` explains a command. Exit codes: 0 done, 1 the run failed, 2 usage,\n"
+      "3 bad data or model file, 4 communication, 128+signal when stopped by one.");
+  bool verbose = false;
+  tool.add_flag("--verbose", verbose, "Print all of an error, with its stack trace where there is one");
+  tool.require_subcommand(1);
+  tool.fallthrough();
+  tool.option_defaults()->always_capture_default(false);
+
+  Action run;
+  AddTrainCommand(tool, context, run);
+  AddWorkerCommand(tool, context, run);
+  AddEvaluateCommand(tool, context, run);
+  AddDataCommand(tool, context, run);
+  AddInfoCommand(tool, context, run);
+
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  int printed = -1;  // the exit code when parsing was all there was to do
+  const Action parse = [&] {
+    arguments = ExpandArguments(arguments);
+    context.given = arguments;
+    try {
+      std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
+      tool.parse(reversed);
+    } catch (const CLI::Success& help_or_version) {
+      printed = tool.exit(help_or_version);
+    } catch (const CLI::ParseError& error) {
+      throw Explain(error, tool, arguments);
+    }
+    return 0;
+  };
+  const int parsed = Guarded(parse, verbose);
+  if (parsed != 0 || printed >= 0) return parsed != 0 ? parsed : printed;
+  return Guarded(run, verbose);
+}
+
+}  // namespace swarmsync

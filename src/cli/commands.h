@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "swarmsync/model/registry.h"
+
+namespace CLI {
+class App;
+}
+
+namespace swarmsync {
+
+// What all commands share.
+struct CommandContext {
+  const ModelRegistry& models;
+  double started = 0;              // MonotonicSeconds() when the program began
+  std::vector<std::string> given;  // the arguments, as they were parsed
+};
+
+// Each adds one command to the tool: its flags, its help, and what to do when it is called. `run` receives
+// the action of the command that was called; it returns the exit code.
+using Action = std::function<int()>;
+void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddWorkerCommand(CLI::App& tool, const CommandContext& context, Action& run);  // not for people
+void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddDataCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);
+
+}  // namespace swarmsync

@@ -1,0 +1,43 @@
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "cli/blas.h"
+#include "cli/commands.h"
+#include "swarmsync/sync/synchronizer.h"
+
+namespace swarmsync {
+namespace {
+
+int PrintInfo(const CommandContext& context) {
+  const auto line = [](const char* what, const std::string& value) {
+    fmt::print("{:<15} {}\n", what, value);
+  };
+  line("swarmsync", SWARMSYNC_VERSION);
+  line("libtorch", TORCH_VERSION);
+  line("compiler", __VERSION__);
+  line("devices", torch::cuda::is_available() ? fmt::format("cpu (this version trains on it only), {} cuda",
+                                                            torch::cuda::device_count())
+                                              : "cpu");
+  line("backends", "processes (Gloo), threads");
+  line("synchronizers", fmt::format("{}", fmt::join(SynchronizerNames(), ", ")));
+  line("models", fmt::format("{}", fmt::join(context.models.names(), ", ")));
+  line("blas", BlasLibrary());
+  line("cores", std::to_string(std::thread::hardware_concurrency()));
+  line("threads", fmt::format("{} unless --threads-per-worker says otherwise", at::get_num_threads()));
+  if (const std::string warning = BlasWarning(); !warning.empty()) line("warning", warning);
+  return 0;
+}
+
+}  // namespace
+
+void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run) {
+  CLI::App* command = tool.add_subcommand("info", "Versions, devices, backends, BLAS, threads");
+  command->callback([&run, &context] { run = [&context] { return PrintInfo(context); }; });
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,322 @@
+// `swarmsync train`: flags to TrainConfig; then one of three ways to run its workers. Under a launcher this
+// process is one of them; else it starts them, as processes that it supervises or as threads.
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <type_traits>
+
+#include "cli/blas.h"
+#include "cli/commands.h"
+#include "cli/stop_signals.h"
+#include "swarmsync/base/clock.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
+#include "swarmsync/comm/thread_world.h"
+#include "swarmsync/launch/environment.h"
+#include "swarmsync/launch/supervisor.h"
+#include "swarmsync/report/run_files.h"
+#include "swarmsync/train/run_worker.h"
+#include "train/config_fields.h"
+
+namespace swarmsync {
+namespace {
+
+// Adds a flag for each field of the configuration.
+struct FlagAdder {
+  CLI::App& command;
+
+  template <class T>
+  void operator()(const char* name, T& member, const char* help, const char* group) const {
+    const std::string flag = std::string("--") + name;
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<T, bool>) {
+      option = command.add_flag(flag, member, help);
+    } else if constexpr (std::is_enum_v<T>) {
+      option = command.add_option_function<std::string>(
+          flag,
+          [&member, flag](const std::string& text) {
+            try {
+              member = ParseEnum<T>(text);
+            } catch (const UsageError& error) {
+              throw UsageError(flag + ": " + error.what());
+            }
+          },
+          help);
+      option->type_name("NAME")->default_str(ToString(member));
+    } else {
+      option = command.add_option(flag, member, help);
+      if (member != T()) option->capture_default_str();
+      if constexpr (std::is_same_v<T, std::string>) option->type_name("TEXT");
+    }
+    option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+};
+
+// 0 stands for "not given" in these; given, it is an error.
+void RefuseZero(const CLI::App& command) {
+  for (const char* flag : {"--epochs", "--steps", "--threads-per-worker", "--min-workers"}) {
+    const CLI::Option* option = command.get_option(flag);
+    if (option->count() > 0 && option->as<std::int64_t>() == 0) {
+      throw UsageError(fmt::format("{} is 0; it must be at least 1", flag));
+    }
+  }
+}
+
+std::string NewRunDirectory(const TrainConfig& config) {
+  const std::string base =
+      fmt::format("runs/{:%Y%m%d-%H%M%S}-{}", fmt::localtime(std::time(nullptr)), config.sync);
+  std::string name = base;
+  for (int number = 2; std::filesystem::exists(name); ++number) name = fmt::format("{}-{}", base, number);
+  return name;
+}
+
+// Fills in what the user left open.
+TrainConfig Complete(TrainConfig config, int workers) {
+  config.workers = workers;
+  if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
+  if (config.out.empty()) config.out = NewRunDirectory(config);
+  config.out = std::filesystem::absolute(config.out).string();
+  if (config.min_workers == 0) config.min_workers = workers;
+  if (config.threads_per_worker == 0) {
+    const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+    config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
+  }
+  return config;
+}
+
+void PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
+  CheckRun(config, models, static_cast<int>(config.workers));
+  const RunFiles files{config.out};
+  PrepareRunDirectory(files, config.overwrite ? Existing::kOverwrite : Existing::kRefuse);
+  WriteFileAtomically(files.config(), ToJsonText(config));
+}
+
+void Warn(const TrainConfig& config) {
+  if (config.quiet) return;
+  for (const std::string& warning : Warnings(config.swarm))
+    fmt::print(stderr, "swarmsync: warning: {}\n", warning);
+  if (const std::string warning = BlasWarning(); !warning.empty()) {
+    fmt::print(stderr, "swarmsync: warning: {}\n", warning);
+  }
+}
+
+void PrintPlan(const TrainConfig& config) {
+  if (config.quiet) return;
+  fmt::print("training {} on {} with {}, {} {}{} of {} thread{}\n", config.model, config.dataset, config.sync,
+             config.workers, config.backend == Backend::kProcesses ? "process" : "thread",
+             config.workers == 1 ? "" : (config.backend == Backend::kProcesses ? "es" : "s"),
+             config.threads_per_worker, config.threads_per_worker == 1 ? "" : "s");
+  std::fflush(stdout);
+}
+
+void PrintSummary(const TrainConfig& config) {
+  if (config.quiet) return;
+  const RunFiles files{config.out};
+  const auto s = nlohmann::json::parse(ReadFile(files.summary()));
+  const auto number = [&](const char* key) {
+    return s.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN() : s.at(key).get<double>();
+  };
+  const double wall = number("wall_seconds");
+  fmt::print("test accuracy {:.4f}, test loss {:.4f} ({})\n", number("test_accuracy"), number("test_loss"),
+             s.at("final_model").get<std::string>());
+  fmt::print("{} steps a worker, {} exchanges, {:.1f} MB sent by each worker, {:.0f} samples/s\n",
+             s.at("steps").get<std::int64_t>(), s.at("rounds").get<std::int64_t>(),
+             number("bytes_sent_per_worker") / 1e6, number("samples_per_second"));
+  fmt::print("{:.1f} s:", wall);
+  for (const char* part : {"setup", "data", "compute", "sync", "wait", "evaluate", "checkpoint"}) {
+    fmt::print(" {} {:.1f} %", part, 100 * number(fmt::format("{}_seconds", part).c_str()) / wall);
+  }
+  fmt::print("\nresults are in {}\n", config.out);
+}
+
+// Shows what rank 0 tells.
+class StatusPrinter {
+ public:
+  explicit StatusPrinter(const TrainConfig& config)
+      : printer_(stderr, config.quiet ? ProgressStyle::kNone : config.progress) {}
+  ~StatusPrinter() { printer_.Finish(); }
+
+  void Show(const Status& status) {
+    if (const auto* progress = std::get_if<Progress>(&status)) printer_.Show(*progress);
+    if (const auto* note = std::get_if<StatusNote>(&status)) printer_.Note(note->line);
+  }
+
+ private:
+  ProgressPrinter printer_;
+};
+
+void RunProcesses(const TrainConfig& config, double started) {
+  const RunFiles files{config.out};
+  const PrivateDirectory rendezvous;
+  LocalPlan plan;
+  plan.arguments = {std::filesystem::read_symlink("/proc/self/exe").string(), "worker",
+                    files.config().string()};
+  plan.workers = static_cast<int>(config.workers);
+  plan.threads_per_worker = static_cast<int>(config.threads_per_worker);
+  plan.rendezvous_directory = rendezvous.path();
+  plan.log = [&](int rank) { return files.worker_log(rank); };
+  plan.started = started;
+
+  StatusPrinter printer(config);
+  std::map<int, std::string> failures;
+  SupervisorHooks hooks;
+  hooks.on_status = [&](int rank, std::string_view line) {
+    const Status status = DecodeStatus(line);
+    if (const auto* failure = std::get_if<StatusFailure>(&status)) failures[rank] = failure->message;
+    printer.Show(status);
+  };
+  hooks.failure_of = [&](int rank) { return failures[rank]; };
+  Supervise(PlanLocalWorkers(plan), hooks);
+}
+
+void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started) {
+  const StopSignals signals;
+  const int workers = static_cast<int>(config.workers);
+  ThreadWorld world(workers, std::chrono::duration<double>(config.timeout));
+  StatusPrinter printer(config);
+  std::mutex mutex;
+  std::exception_ptr first_failure;  // the others follow from it
+
+  const auto work = [&](int rank) {
+    try {
+      const auto comm = world.Connect(rank);
+      RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
+                         StopSignals::Check});
+    } catch (const std::exception& error) {
+      const std::lock_guard lock(mutex);
+      if (!first_failure) first_failure = std::current_exception();
+      world.Abort(fmt::format("worker {} failed: {}", rank, error.what()));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < workers; ++rank) threads.emplace_back(work, rank);
+  for (std::thread& thread : threads) thread.join();
+  if (first_failure) std::rethrow_exception(first_failure);
+}
+
+// One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
+void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double started) {
+  const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+  std::string failure;
+  std::exception_ptr failed;
+  if (comm->rank() == 0) {
+    try {
+      PrepareRun(config, models);
+    } catch (const std::exception& error) {
+      failure = error.what();
+      failed = std::current_exception();
+    }
+  }
+  failure = comm->AllGather(failure)[0];
+  if (failed) std::rethrow_exception(failed);
+  if (!failure.empty()) throw CommError("rank 0 could not begin: " + failure);
+
+  const StopSignals signals;
+  StatusPrinter printer(config);
+  RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
+                     StopSignals::Check});
+}
+
+int Train(const CLI::App& command, const TrainConfig& given, const CommandContext& context) {
+  RefuseZero(command);
+  if (const auto launched = DiscoverRank(GetEnvironment)) {
+    if (command.get_option("--workers")->count() > 0) {
+      throw UsageError(
+          fmt::format("--workers starts local workers, and {} says that a launcher has started this "
+                      "process as rank {} of {}; leave --workers out",
+                      launched->launcher, launched->rank, launched->size));
+    }
+    if (launched->size > 1 && given.out.empty()) {
+      throw UsageError(
+          "--out is needed under a launcher, where every rank must have the same; give a directory that "
+          "all of them see");
+    }
+    const TrainConfig config = Complete(given, launched->size);
+    Validate(config);
+    if (launched->rank == 0) Warn(config);
+    RunLaunched(config, context.models, context.started);
+    if (launched->rank == 0) PrintSummary(config);
+    return 0;
+  }
+  Validate(given);
+  const TrainConfig config = Complete(given, static_cast<int>(given.workers));
+  Warn(config);
+  PrepareRun(config, context.models);
+  PrintPlan(config);
+  try {
+    if (config.backend == Backend::kThreads) {
+      RunThreads(config, context.models, context.started);
+    } else {
+      RunProcesses(config, context.started);
+    }
+  } catch (...) {
+    RemoveUnfinished(RunFiles{config.out});
+    throw;
+  }
+  PrintSummary(config);
+  return 0;
+}
+
+// The process that RunProcesses() starts. What is wrong goes to the supervisor; the log has it too.
+int RunAsWorker(const std::string& config_path, const CommandContext& context) {
+  const int status_fd = std::stoi(GetEnvironment(kStatusFdVariable).value_or("-1"));
+  const double started = std::stod(GetEnvironment(kStartedVariable).value_or("0"));
+  const auto fail = [&](ExitCode code, const std::string& message) {
+    SendStatus(status_fd, StatusFailure{code, message});
+    fmt::print(stderr, "swarmsync: {}\n", message);
+    std::fflush(stderr);
+    // Not exit(): a group that has failed may have threads that never end.
+    std::_Exit(static_cast<int>(code));
+  };
+  try {
+    const TrainConfig config = FromJsonText(ReadFile(config_path));
+    const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+    RunWorker(config, {*comm, context.models, started,
+                       [&](const Status& status) { SendStatus(status_fd, status); }, nullptr});
+  } catch (const Error& error) {
+    fail(error.exit_code(), error.what());
+  } catch (const std::exception& error) {
+    fail(ExitCode::kRunFailed, error.what());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run) {
+  auto config = std::make_shared<TrainConfig>();
+  CLI::App* command = tool.add_subcommand("train", "Train one model on several workers");
+  command->footer(
+      "Example: swarmsync train --dataset mnist --model lenet5 --sync pso-ps --workers 4 --period 16\n"
+      "Under torchrun, mpirun or srun (without --workers) this process is one worker of that job.");
+  command->add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
+      ->type_name("FILE")
+      ->group("The run");
+  VisitFields(*config, FlagAdder{*command});
+  command->callback([&run, &context, command, config] {
+    run = [&context, command, config] { return Train(*command, *config, context); };
+  });
+}
+
+void AddWorkerCommand(CLI::App& tool, const CommandContext& context, Action& run) {
+  auto config_path = std::make_shared<std::string>();
+  CLI::App* command = tool.add_subcommand("worker", "One worker of a run (started by train)");
+  command->group("");  // hidden
+  command->add_option("config", *config_path)->required();
+  command->callback([&run, &context, config_path] {
+    run = [&context, config_path] { return RunAsWorker(*config_path, context); };
+  });
+}
+
+}  // namespace swarmsync
