@@ -38,7 +38,7 @@ def read_training_set(directory):
 def run(peer, description, make_epoch, read_every_loss):
     """Trains and prints one JSON line.
 
-    make_epoch: called once with the images and the labels; what it returns is called for each
+    make_epoch: called once with the folder of the IDX files; what it returns is called for each
         epoch and yields its batches, (inputs, targets).
     read_every_loss: loss.item() at every step, or never.
     """
@@ -55,7 +55,7 @@ def run(peer, description, make_epoch, read_every_loss):
     torch.manual_seed(1)
     network = LeNet5()
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
-    epoch = make_epoch(*read_training_set(arguments.data))
+    epoch = make_epoch(arguments.data)
     total_loss = 0.0
 
     def batches():

@@ -12,7 +12,8 @@ import torch
 import peer
 
 
-def make_epoch(images, labels):
+def make_epoch(directory):
+    images, labels = peer.read_training_set(directory)
     inputs = torch.from_numpy(images).unsqueeze(1).float().div_(255)
     inputs.sub_(peer.MEAN).div_(peer.STD)
     targets = torch.from_numpy(labels).long()

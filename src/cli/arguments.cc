@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "swarmsync/base/names.h"
@@ -25,8 +27,13 @@ void UseDashes(std::string& argument) {
 // The file's settings as flags.
 std::vector<std::string> ReadConfig(const std::string& path) {
   std::vector<std::string> flags;
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) {
+    throw UsageError(
+        fmt::format("{} {}: no such file, or it cannot be read; name a TOML file", kConfigFlag, path));
+  }
   try {
-    for (const auto& [key, value] : toml::parse_file(path)) {
+    for (const auto& [key, value] : toml::parse(file, path)) {
       std::string flag = "--" + std::string(key.str());
       UseDashes(flag);
       if (const auto on = value.value_exact<bool>()) {
@@ -55,6 +62,7 @@ std::vector<std::string> ReadConfig(const std::string& path) {
 const CLI::App& Called(const CLI::App& tool, const std::vector<std::string>& arguments) {
   const CLI::App* called = &tool;
   for (const std::string& argument : arguments) {
+    if (IsFlag(argument)) continue;
     const auto subcommands = called->get_subcommands([](const CLI::App*) { return true; });
     const auto found = std::find_if(subcommands.begin(), subcommands.end(),
                                     [&](const CLI::App* command) { return command->get_name() == argument; });
@@ -64,10 +72,19 @@ const CLI::App& Called(const CLI::App& tool, const std::vector<std::string>& arg
   return *called;
 }
 
+// "swarmsync data get"
+std::string FullName(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : FullName(*parent) + " " + command.get_name();
+}
+
+// Those that may follow the command: its own and those of the commands above it.
 std::vector<std::string> FlagsOf(const CLI::App& command) {
   std::vector<std::string> flags;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    }
   }
   return flags;
 }
@@ -95,7 +112,9 @@ std::vector<std::string> ExpandArguments(std::vector<std::string> arguments) {
       continue;
     }
     const std::vector<std::string> flags = ReadConfig(path);
-    arguments.insert(arguments.begin() + 1, flags.begin(), flags.end());  // behind the command
+    auto command = std::find_if_not(arguments.begin(), arguments.end(), IsFlag);
+    if (command != arguments.end()) ++command;
+    arguments.insert(command, flags.begin(), flags.end());
     break;
   }
   return arguments;
@@ -104,14 +123,15 @@ std::vector<std::string> ExpandArguments(std::vector<std::string> arguments) {
 UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,
                    const std::vector<std::string>& arguments) {
   const CLI::App& called = Called(tool, arguments);
-  const std::string help =
-      fmt::format("`{} --help` lists what there is",
-                  called.get_parent() == nullptr ? "swarmsync" : "swarmsync " + called.get_name());
+  const std::string help = fmt::format("`{} --help` lists what there is", FullName(called));
   std::string text = error.what();
   text = text.substr(0, text.find('\n'));
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return UsageError(text + "; " + help);
-
   const std::vector<std::string> known = FlagsOf(called), commands = CommandsOf(called);
+  // Where a command is missing, something that is none may stand in its place.
+  const bool unknown_word = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                            (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !commands.empty());
+  if (!unknown_word) return UsageError(text + "; " + help);
+
   for (const std::string& argument : arguments) {
     const std::string name = argument.substr(0, argument.find('='));
     if (IsFlag(name) && std::find(known.begin(), known.end(), name) == known.end()) {

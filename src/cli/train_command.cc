@@ -58,6 +58,7 @@ struct FlagAdder {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
       if constexpr (std::is_same_v<T, std::string>) option->type_name("TEXT");
+      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber);  // else -1 wraps around
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }

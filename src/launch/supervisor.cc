@@ -142,7 +142,8 @@ Worker::Worker(const WorkerCommand& command, int rank, const sigset_t& signals) 
     throw RunError(fmt::format("cannot write worker {}'s log {}: {}", rank, log_.string(), SystemReason()));
   }
   int pipe_fds[2];
-  const bool piped = pipe2(pipe_fds, O_CLOEXEC) == 0;
+  // Not blocking at either end: a supervisor that is suspended must not hold up its workers.
+  const bool piped = pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) == 0;
   const pid_t supervisor = getpid();
   pid_ = piped ? fork() : -1;
   if (pid_ == 0) {
@@ -157,7 +158,6 @@ Worker::Worker(const WorkerCommand& command, int rank, const sigset_t& signals) 
     throw RunError(fmt::format("cannot start worker {}: {}; start fewer workers", rank, reason));
   }
   status_fd_ = pipe_fds[0];
-  fcntl(status_fd_, F_SETFL, O_NONBLOCK);
 }
 
 Worker::~Worker() {

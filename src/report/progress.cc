@@ -16,7 +16,7 @@ constexpr double kBarSeconds = 0.1;  // between two drawings of the bar
 constexpr double kPlainSeconds = 5;  // between two plain lines
 
 std::string FormatDuration(double seconds) {
-  if (!std::isfinite(seconds)) return "?";
+  if (!(std::abs(seconds) < 1e15)) return "?";  // NaN too
   const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
   if (whole >= 3600) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);
   if (whole >= 60) return fmt::format("{}m{:02}s", whole / 60, whole % 60);

@@ -15,6 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr double kLongestTimeout = 1e6;  // seconds; what waits counts milliseconds in an int64
+
 std::string Key(const char* flag) {
   std::string key = flag;
   std::replace(key.begin(), key.end(), '-', '_');
@@ -55,7 +57,8 @@ void Validate(const TrainConfig& c) {
   }
   Require(c.workers >= 1 && c.workers <= 4096, "workers", c.workers, "from 1 to 4096");
   Require(c.threads_per_worker >= 0, "threads-per-worker", c.threads_per_worker, "at least 1");
-  Require(std::isfinite(c.timeout) && c.timeout > 0, "timeout", c.timeout, "a number of seconds above 0");
+  Require(c.timeout > 0 && c.timeout <= kLongestTimeout, "timeout", c.timeout,
+          "a number of seconds above 0 and at most 1000000");
   if (c.min_workers != 0 && c.min_workers != c.workers) {
     throw UsageError(
         fmt::format("--min-workers is {}; going on without a lost worker is not built yet, so it must be "
@@ -85,6 +88,7 @@ TrainConfig FromJsonText(const std::string& text) {
   TrainConfig config;
   try {
     const Json json = Json::parse(text);
+    if (!json.is_object()) throw DataError("it is not a JSON object");
     std::size_t known = 0;
     VisitFields(config, [&](const char* name, auto& member, const char*, const char*) {
       const auto found = json.find(Key(name));

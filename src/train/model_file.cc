@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "swarmsync/base/error.h"
@@ -57,6 +58,14 @@ SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& mod
       throw DataError(fmt::format("{} claims a model for {}x{}x{} images and {} classes", path.string(),
                                   input.channels, input.height, input.width, input.classes));
     }
+  }
+  const Normalization& normalization = saved.normalization;
+  const auto channels = static_cast<std::size_t>(input.channels);
+  if (normalization.mean.size() != channels || normalization.stddev.size() != channels ||
+      !std::all_of(normalization.stddev.begin(), normalization.stddev.end(), [](float s) { return s > 0; })) {
+    throw DataError(fmt::format(
+        "{} claims a normalization that cannot be: {} means, {} standard deviations, all above 0, are needed",
+        path.string(), channels, channels));
   }
   try {
     saved.model = models.Make(saved.name, saved.input);
