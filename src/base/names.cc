@@ -44,7 +44,7 @@ std::string UnknownName(std::string_view what, std::string_view name,
                         const std::vector<std::string>& candidates) {
   const std::string nearest = Nearest(name, candidates);
   return fmt::format("unknown {} '{}'{} (one of {})", what, name,
-                     nearest.empty() ? ";" : fmt::format("; did you mean '{}'?", nearest),
+                     nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest),
                      fmt::join(candidates, ", "));
 }
 

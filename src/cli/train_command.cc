@@ -57,7 +57,7 @@ struct FlagAdder {
     } else {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
-      if constexpr (std::is_same_v<T, std::string>) option->type_name("TEXT");
+      option->type_name(std::is_same_v<T, std::string> ? "TEXT" : std::is_integral_v<T> ? "N" : "X");
       if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber);  // else -1 wraps around
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -301,10 +301,10 @@ void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run)
   command->footer(
       "Example: swarmsync train --dataset mnist --model lenet5 --sync pso-ps --workers 4 --period 16\n"
       "Under torchrun, mpirun or srun (without --workers) this process is one worker of that job.");
+  VisitFields(*config, FlagAdder{*command});
   command->add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
       ->type_name("FILE")
       ->group("The run");
-  VisitFields(*config, FlagAdder{*command});
   command->callback([&run, &context, command, config] {
     run = [&context, command, config] { return Train(*command, *config, context); };
   });

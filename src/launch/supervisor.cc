@@ -102,6 +102,7 @@ std::string SystemReason() { return std::strerror(errno); }
   setpgid(0, 0);  // the terminal's Ctrl-C is for the supervisor, which stops the workers in order
   const int null_fd = open("/dev/null", O_RDONLY);
   if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0) _exit(127);
+  if (null_fd > kChildStatusFd) close(null_fd);
   if (status_fd == kChildStatusFd) {
     fcntl(status_fd, F_SETFD, 0);
   } else if (dup2(status_fd, kChildStatusFd) < 0) {
