@@ -36,6 +36,8 @@ VARIATIONS = [
     {"memory": "historic"}, {"memory": "decay"},
     {"memory": "decay", "cognitive": 0.1}, {"memory": "historic", "cognitive": 0.1},
     {"fitness": "probe"},
+    {"social": 0.05}, {"social": 0.2}, {"inertia": 0.5, "social": 0.1}, {"inertia": 0.8, "social": 0.1},
+    {"inertia": 0.8, "social": 0.2}, {"random": "round", "social": 0.2}, {"random": "round", "inertia": 0.5},
     {"velocity": "swarm"}, {"velocity": "swarm", "inertia": 0},
     {"velocity": "swarm", "memory": "historic", "random": "element", "cognitive": 1, "social": 1},
 ]

@@ -18,6 +18,7 @@
 
 #include "cli/blas.h"
 #include "cli/commands.h"
+#include "cli/library_logs.h"
 #include "cli/stop_signals.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -58,7 +59,8 @@ struct FlagAdder {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
       option->type_name(std::is_same_v<T, std::string> ? "TEXT" : std::is_integral_v<T> ? "N" : "X");
-      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber);  // else -1 wraps around
+      // Without this, -1 wraps around.
+      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
@@ -208,7 +210,9 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
 
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
 void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double started) {
+  SilenceLibraryLogs();
   const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+  const StopSignals signals;
   std::string failure;
   std::exception_ptr failed;
   if (comm->rank() == 0) {
@@ -223,10 +227,14 @@ void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double 
   if (failed) std::rethrow_exception(failed);
   if (!failure.empty()) throw CommError("rank 0 could not begin: " + failure);
 
-  const StopSignals signals;
   StatusPrinter printer(config);
-  RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                     StopSignals::Check});
+  try {
+    RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
+                       StopSignals::Check});
+  } catch (const CommError&) {
+    StopSignals::Check();  // the signal that ended the other ranks has come here too
+    throw;
+  }
 }
 
 int Train(const CLI::App& command, const TrainConfig& given, const CommandContext& context) {
@@ -253,7 +261,11 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
   Validate(given);
   const TrainConfig config = Complete(given, static_cast<int>(given.workers));
   Warn(config);
-  PrepareRun(config, context.models);
+  {
+    const StopSignals signals;  // a file that is being written is finished first
+    PrepareRun(config, context.models);
+    StopSignals::Check();
+  }
   PrintPlan(config);
   try {
     if (config.backend == Backend::kThreads) {

@@ -17,7 +17,7 @@ constexpr double kPlainSeconds = 5;  // between two plain lines
 
 std::string FormatDuration(double seconds) {
   if (!(std::abs(seconds) < 1e15)) return "?";  // NaN too
-  const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
+  const std::int64_t whole = std::llround(std::max(0.0, seconds));
   if (whole >= 3600) return fmt::format("{}h{:02}m", whole / 3600, whole / 60 % 60);
   if (whole >= 60) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
   return fmt::format("{}s", whole);

@@ -1,0 +1,151 @@
+// One rank of a Gloo group, started by gloo_test:
+//   gloo_rank MODE RANK SIZE TIMEOUT file PATH
+//   gloo_rank MODE RANK SIZE TIMEOUT tcp PORT         on 127.0.0.1; rank 0 serves the store
+// Modes:
+//   check    checks every collective
+//   loop     prints "ready" after the first collective and goes on until rank 0's standard input ends, then
+//   for 100
+//            rounds more, and prints "done"
+//   traffic  compares what CountingCommunicator charges with what the kernel counted
+// Exit codes: 0 all is well; 4 CommError, whose text is printed; 1 anything else.
+
+#include <ATen/ATen.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+
+#include "comm/collective_checks.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/comm/counting_communicator.h"
+#include "swarmsync/comm/gloo.h"
+
+namespace swarmsync::testing {
+namespace {
+
+void Say(const std::string& line) { std::cout << line << std::endl; }
+
+// Whether whoever started this process has closed our standard input.
+bool InputEnded() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  return poll(&input, 1, 0) > 0;  // nobody writes to it
+}
+
+void Loop(Communicator& comm) {
+  const at::Tensor tensor = at::empty({1009}, at::kDouble);
+  int rounds_left = 100;
+  bool ending = false;
+  for (int round = 0; rounds_left > 0; ++round) {
+    tensor.fill_(comm.rank() + round);
+    comm.AllReduceSum(tensor);
+    const double sum = comm.size() * (comm.size() - 1) / 2.0 + comm.size() * static_cast<double>(round);
+    Require(tensor.eq(sum).all().item<bool>(), "all-reduce in round " + std::to_string(round));
+
+    tensor.fill_(comm.rank() + round);
+    comm.Broadcast(tensor, round % comm.size());
+    Require(tensor.eq(round % comm.size() + round).all().item<bool>(),
+            "broadcast in round " + std::to_string(round));
+
+    if (round == 0) Say("ready");
+    ending = ending || comm.AllGather(InputEnded() ? 1.0 : 0.0)[0] == 1.0;
+    if (ending) --rounds_left;
+  }
+  Say("done");
+}
+
+// What the kernel has sent for this process on all of its TCP connections.
+double TcpBytesSent() {
+  double sum = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    tcp_info info = {};
+    socklen_t size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) continue;
+    Require(size >= offsetof(tcp_info, tcpi_bytes_sent) + sizeof info.tcpi_bytes_sent,
+            "a kernel without counters");
+    sum += static_cast<double>(info.tcpi_bytes_sent);
+  }
+  return sum;
+}
+
+// A barrier makes sure that the last bytes have arrived before they are counted; its own are few.
+void CheckTraffic(Communicator& comm, const std::string& what,
+                  const std::function<void(Communicator&)>& run) {
+  comm.Barrier();
+  const double before = TcpBytesSent();
+  CountingCommunicator counting(comm);
+  run(counting);
+  comm.Barrier();
+  const double sent = TcpBytesSent() - before;
+
+  const std::vector<double> by_rank = comm.AllGather(sent);
+  double measured = 0;
+  for (const double bytes : by_rank) measured += bytes / comm.size();
+  const double charged = static_cast<double>(counting.traffic().bytes_all_ranks) / comm.size();
+  const std::string line = what + ": the kernel sent " + std::to_string(measured) +
+                           " bytes a rank, the ledger says " + std::to_string(charged);
+  Say(line);
+  Require(std::abs(measured - charged) <= 0.02 * charged, line);
+}
+
+void Traffic(Communicator& comm) {
+  const std::int64_t length = 300'007;  // 1.2 MB
+  CheckTraffic(comm, "all-reduce", [&](Communicator& counting) {
+    for (int i = 0; i < 3; ++i) counting.AllReduceSum(at::ones({length}));
+  });
+  CheckTraffic(comm, "broadcast", [&](Communicator& counting) {
+    for (int root = 0; root < comm.size(); ++root) counting.Broadcast(at::ones({length}), root);
+  });
+  CheckTraffic(comm, "all-gather",
+               [&](Communicator& counting) { counting.AllGather(std::vector<double>(length / 2)); });
+}
+
+int Run(const std::vector<std::string>& arguments) {
+  const std::string& mode = arguments.at(1);
+  GlooOptions options;
+  options.rank = std::stoi(arguments.at(2));
+  options.size = std::stoi(arguments.at(3));
+  options.timeout = std::chrono::duration<double>(std::stod(arguments.at(4)));
+  if (arguments.at(5) == "file") {
+    options.rendezvous = FileRendezvous{arguments.at(6)};
+  } else {
+    options.rendezvous = TcpRendezvous{"127.0.0.1", std::stoi(arguments.at(6)), options.rank == 0, "test"};
+  }
+  const auto comm = ConnectGloo(options);
+  Require(comm->rank() == options.rank && comm->size() == options.size, "rank and size");
+  if (mode == "check") {
+    CheckCollectives(*comm);
+  } else if (mode == "loop") {
+    Loop(*comm);
+  } else if (mode == "traffic") {
+    Traffic(*comm);
+  } else {
+    throw std::runtime_error("no such mode: " + mode);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace swarmsync::testing
+
+int main(int argc, char** argv) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // no rank outlives its test
+  try {
+    return swarmsync::testing::Run({argv, argv + argc});
+  } catch (const swarmsync::CommError& error) {
+    std::cout << "CommError: " << error.what() << std::endl;
+    return 4;
+  } catch (const std::exception& error) {
+    std::cout << error.what() << std::endl;
+    return 1;
+  }
+}

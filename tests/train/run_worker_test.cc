@@ -1,0 +1,536 @@
+// Whole trainings of thread worlds on tiny data.
+
+#include "swarmsync/train/run_worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <exception>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "data/idx_fixture.h"
+#include "support/errors.h"
+#include "swarmsync/base/clock.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
+#include "swarmsync/comm/thread_world.h"
+#include "swarmsync/params/safetensors.h"
+#include "swarmsync/train/evaluate.h"
+#include "swarmsync/train/model_file.h"
+
+namespace swarmsync {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+using testing::MessageOf;
+
+// One network of one layer that remembers the images that it was shown.
+struct Shown {
+  std::mutex mutex;
+  std::multiset<std::vector<float>> training, evaluation;  // image by image
+};
+class RememberingModel : public ImageClassifier {
+ public:
+  RememberingModel(const ModelInput& input, std::shared_ptr<Shown> shown)
+      : fc_(register_module("fc",
+                            torch::nn::Linear(input.channels * input.height * input.width, input.classes))),
+        shown_(std::move(shown)) {}
+
+  at::Tensor forward(const at::Tensor& images) override {
+    const at::Tensor flat = images.flatten(1);
+    const std::lock_guard lock(shown_->mutex);
+    auto& remembered = is_training() ? shown_->training : shown_->evaluation;
+    for (std::int64_t i = 0; i < flat.size(0); ++i) {
+      const float* pixels = flat[i].data_ptr<float>();
+      remembered.emplace(pixels, pixels + flat.size(1));
+    }
+    return fc_(flat);
+  }
+
+ private:
+  torch::nn::Linear fc_;
+  std::shared_ptr<Shown> shown_;
+};
+
+class RunWorkerTest : public ::testing::Test {
+ protected:
+  struct Run {
+    Json summary;
+    std::vector<Json> metrics;
+    Json workers;
+    std::string model_bytes;
+    WeightsFile model;
+    std::vector<Status> statuses;
+    double seconds = 0;
+  };
+
+  // A short training that every test changes a little.
+  TrainConfig Config() const {
+    TrainConfig config;
+    config.dataset = "idx:" + data().string();
+    config.model = "mlp";
+    config.sync = "average";
+    config.period = 3;
+    config.epochs = 2;
+    config.batch_size = 10;
+    config.lr = 0.05;
+    config.workers = 2;
+    config.threads_per_worker = 1;
+    config.log_every = 4;
+    config.timeout = 30;
+    config.seed = 7;
+    return config;
+  }
+
+  // Trains with config.workers threads. Throws what the first one that failed threw.
+  Run Train(TrainConfig config) {
+    config.out = (directory_.path() / ("run" + std::to_string(++runs_))).string();
+    std::filesystem::create_directory(config.out);
+    Validate(config);
+    Run run;
+    const double began = MonotonicSeconds();
+    const int workers = static_cast<int>(config.workers);
+    ThreadWorld world(workers, std::chrono::duration<double>(config.timeout));
+    std::mutex mutex;
+    std::exception_ptr failure;
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < workers; ++rank) {
+      threads.emplace_back([&, rank] {
+        try {
+          const auto comm = world.Connect(rank);
+          const auto tell = [&](const Status& status) { run.statuses.push_back(status); };
+          RunWorker(config, {*comm, models_, began, tell, check_stop_});
+        } catch (const std::exception& error) {
+          const std::lock_guard lock(mutex);
+          if (!failure) failure = std::current_exception();
+          world.Abort(error.what());
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    run.seconds = MonotonicSeconds() - began;
+    if (failure) std::rethrow_exception(failure);
+
+    const std::filesystem::path out = config.out;
+    run.summary = Json::parse(ReadFile(out / "summary.json"));
+    run.workers = Json::parse(ReadFile(out / "workers.json"));
+    std::istringstream lines(ReadFile(out / "metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) run.metrics.push_back(Json::parse(line));
+    run.model_bytes = ReadFile(out / "model.safetensors");
+    run.model = LoadSafetensors(out / "model.safetensors");
+    return run;
+  }
+
+  static std::vector<Json> Events(const Run& run, const std::string& event) {
+    std::vector<Json> found;
+    for (const Json& record : run.metrics) {
+      if (record.at("event") == event) found.push_back(record);
+    }
+    return found;
+  }
+
+  static void ExpectAllClose(const Run& a, const Run& b, double tolerance) {
+    ASSERT_EQ(a.model.tensors.size(), b.model.tensors.size());
+    for (std::size_t i = 0; i < a.model.tensors.size(); ++i) {
+      EXPECT_TRUE(a.model.tensors[i].second.allclose(b.model.tensors[i].second, tolerance, tolerance))
+          << a.model.tensors[i].first;
+    }
+  }
+
+  // 200 training and 50 test images, written once.
+  static const std::filesystem::path& data() {
+    static const PrivateDirectory directory;
+    static const bool written = [] {
+      IdxFixtureOptions options;
+      options.train = 200;
+      options.test = 50;
+      WriteIdxDataset(directory.path(), options);
+      return true;
+    }();
+    (void)written;
+    return directory.path();
+  }
+
+  ModelRegistry models_ = ModelRegistry::WithBuiltIn();
+  std::function<void()> check_stop_;
+
+ private:
+  PrivateDirectory directory_;
+  int runs_ = 0;
+};
+
+TEST_F(RunWorkerTest, TheSummaryHasEveryFieldOfTheContract) {
+  TrainConfig config = Config();
+  config.workers = 3;
+  config.seed = 18'446'744'073'709'551'615U;
+  const Json s = Train(config).summary;
+  EXPECT_EQ(s.at("sync"), "average");
+  EXPECT_EQ(s.at("period"), 3);
+  EXPECT_EQ(s.at("workers"), 3);
+  EXPECT_EQ(s.at("seed"), config.seed);
+  EXPECT_EQ(s.at("epochs"), 2);
+  EXPECT_EQ(s.at("steps"), 12) << "200 / (3 · 10) is 6 a epoch";
+  EXPECT_EQ(s.at("rounds"), 4);
+  EXPECT_EQ(s.at("final_model"), "mean of the workers");
+  EXPECT_EQ(s.at("membership_events"), Json::array());
+  EXPECT_GE(s.at("test_accuracy"), 0);
+  EXPECT_LE(s.at("test_accuracy"), 1);
+  for (const char* key :
+       {"test_loss", "train_loss", "bytes_sent_per_worker", "setup_seconds", "compute_seconds",
+        "evaluate_seconds", "checkpoint_seconds", "wall_seconds", "samples_per_second"}) {
+    EXPECT_GT(s.at(key), 0) << key;
+  }
+  for (const char* key : {"data_seconds", "sync_seconds", "wait_seconds"}) EXPECT_GE(s.at(key), 0) << key;
+  for (const char* key : {"swarmsync", "libtorch"}) {
+    EXPECT_THAT(s.at("versions").at(key).get<std::string>(), HasSubstr(".")) << key;
+  }
+  EXPECT_FALSE(s.contains("validation_accuracy")) << "nothing was held out";
+}
+
+TEST_F(RunWorkerTest, RoundsRunAcrossEpochsAndALastPartialOneCounts) {
+  TrainConfig config = Config();  // 10 steps an epoch
+  config.period = 4;
+  config.epochs = 0;
+  config.steps = 23;
+  const Run run = Train(config);
+  EXPECT_EQ(run.summary.at("steps"), 23);
+  EXPECT_EQ(run.summary.at("rounds"), 6) << "5 of 4 steps and one of 3";
+  EXPECT_EQ(run.summary.at("epochs"), 2.3);
+}
+
+TEST_F(RunWorkerTest, SsgdReportsPeriodOne) {
+  TrainConfig config = Config();
+  config.sync = "ssgd";
+  const Json s = Train(config).summary;
+  EXPECT_EQ(s.at("period"), 1);
+  EXPECT_EQ(s.at("rounds"), s.at("steps"));
+  EXPECT_EQ(s.at("final_model"), "replica");
+}
+
+TEST_F(RunWorkerTest, TheSecondsAddUpToTheWall) {
+  TrainConfig config = Config();
+  config.model = "lenet5";
+  config.batch_size = 50;
+  config.period = 4;
+  config.epochs = 0;
+  config.steps = 120;
+  for (const char* sync : {"average", "pso-ps", "ssgd"}) {
+    config.sync = sync;
+    const Run run = Train(config);
+    double sum = 0;
+    for (const char* part : {"setup", "data", "compute", "sync", "wait", "evaluate", "checkpoint"}) {
+      const double seconds = run.summary.at(std::string(part) + "_seconds");
+      EXPECT_GE(seconds, 0) << part;
+      sum += seconds;
+    }
+    const double wall = run.summary.at("wall_seconds");
+    EXPECT_GT(wall, 0.5) << "long enough to mean something";
+    EXPECT_NEAR(sum, wall, 0.05 * wall) << sync << ": " << run.summary.dump();
+    EXPECT_LE(wall, run.seconds);
+    EXPECT_GT(wall, 0.9 * run.seconds);
+  }
+}
+
+TEST_F(RunWorkerTest, BytesAreThoseOfTheAlgorithm) {
+  const double weights = 4.0 * 199'210;
+  TrainConfig config = Config();
+  config.workers = 3;
+  config.epochs = 0;
+  config.steps = 30;
+  config.sync = "ssgd";  // one all-reduce a step, 2 (N-1)/N of it from each worker
+  EXPECT_NEAR(Train(config).summary.at("bytes_sent_per_worker").get<double>(), 30 * weights * 4 / 3,
+              0.001 * 30 * weights * 4 / 3);
+  config.sync =
+      "pso-ps";  // at most one broadcast a round, and an all-reduce for the final model of each epoch
+  config.period = 1;
+  const Json s = Train(config).summary;
+  EXPECT_EQ(s.at("rounds"), 30);
+  EXPECT_LE(s.at("bytes_sent_per_worker").get<double>(),
+            1.001 * (30 * weights * 2 / 3 + s.at("epochs").get<double>() * weights * 4 / 3) + 30 * 3 * 8);
+}
+
+TEST_F(RunWorkerTest, WorkersJsonNamesTheWorkers) {
+  TrainConfig config = Config();
+  config.workers = 3;
+  const Json workers = Train(config).workers;
+  ASSERT_EQ(workers.size(), 3u);
+  for (int rank = 0; rank < 3; ++rank) {
+    EXPECT_EQ(workers[static_cast<std::size_t>(rank)].at("rank"), rank);
+    EXPECT_EQ(workers[static_cast<std::size_t>(rank)].at("pid"), getpid());
+    EXPECT_EQ(workers[static_cast<std::size_t>(rank)].at("device"), "cpu");
+    EXPECT_NE(workers[static_cast<std::size_t>(rank)].at("host"), "");
+  }
+}
+
+TEST_F(RunWorkerTest, MetricsHoldLossesExchangesAndEpochs) {
+  TrainConfig config = Config();
+  config.sync = "pso-ps";
+  const Run run = Train(config);  // 20 steps
+  const std::vector<Json> losses = Events(run, "loss"), exchanges = Events(run, "exchange"),
+                          epochs = Events(run, "epoch");
+  ASSERT_EQ(losses.size(), 5u);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_EQ(losses[i].at("step"), 4 * (i + 1));
+    EXPECT_GT(losses[i].at("loss"), 0);
+  }
+  EXPECT_LT(losses[4].at("loss"), losses[0].at("loss")) << "it learns";
+  ASSERT_EQ(exchanges.size(), 7u);
+  for (std::size_t i = 0; i < exchanges.size(); ++i) {
+    EXPECT_EQ(exchanges[i].at("round"), i + 1);
+    EXPECT_EQ(exchanges[i].at("step"), std::min<std::size_t>(3 * (i + 1), 20));
+    const std::vector<double> fitness = exchanges[i].at("fitness");
+    ASSERT_EQ(fitness.size(), 2u);
+    EXPECT_EQ(exchanges[i].at("guide"), fitness[0] <= fitness[1] ? 0 : 1);
+  }
+  ASSERT_EQ(epochs.size(), 2u);
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    EXPECT_EQ(epochs[i].at("epoch"), i + 1);
+    EXPECT_EQ(epochs[i].at("test").at("samples"), 50);
+  }
+  EXPECT_EQ(epochs[1].at("test").at("accuracy"), run.summary.at("test_accuracy"));
+  EXPECT_EQ(epochs[1].at("test").at("loss"), run.summary.at("test_loss"));
+  EXPECT_EQ(epochs[1].at("train_loss"), run.summary.at("train_loss"));
+}
+
+TEST_F(RunWorkerTest, RankZeroTellsItsProgress) {
+  const Run run = Train(Config());
+  ASSERT_FALSE(run.statuses.empty());
+  std::int64_t step = 0, notes = 0;
+  for (const Status& status : run.statuses) {
+    if (const auto* progress = std::get_if<Progress>(&status)) {
+      EXPECT_GT(progress->step, step);
+      step = progress->step;
+      EXPECT_EQ(progress->total_steps, 20);
+      EXPECT_DOUBLE_EQ(progress->epoch, static_cast<double>(step) / 10);
+      EXPECT_EQ(progress->epochs, 2);
+      EXPECT_GT(progress->samples_per_second, 0);
+      EXPECT_GE(progress->exchange_share, 0);
+      EXPECT_LE(progress->exchange_share, 1);
+      EXPECT_GE(progress->seconds_left, 0);
+    }
+    notes += std::holds_alternative<StatusNote>(status) ? 1 : 0;
+  }
+  EXPECT_EQ(step, 20) << "the last step is always told";
+  EXPECT_EQ(notes, 2) << "one an epoch";
+}
+
+TEST_F(RunWorkerTest, TheTrainLossIsTheMeanOfTheLastEpochOverAllWorkers) {
+  TrainConfig config = Config();
+  config.workers = 1;
+  config.log_every = 1;
+  const Run run = Train(config);  // 20 steps an epoch
+  double mean = 0;
+  for (const Json& record : Events(run, "loss")) {
+    if (record.at("step") > 20) mean += record.at("loss").get<double>() / 20;
+  }
+  EXPECT_NEAR(run.summary.at("train_loss"), mean, 1e-9);
+}
+
+TEST_F(RunWorkerTest, TheSameSeedGivesTheSameModelAndAnotherSeedAnother) {
+  for (const char* sync : {"average", "pso-ps", "ssgd"}) {
+    TrainConfig config = Config();
+    config.sync = sync;
+    config.swarm.random = RandomScope::kElement;
+    config.swarm.memory = Memory::kHistoric;
+    config.swarm.cognitive = 0.1;
+    config.workers = 3;
+    const std::string bytes = Train(config).model_bytes;
+    EXPECT_TRUE(Train(config).model_bytes == bytes) << sync;
+    config.seed = 8;
+    EXPECT_FALSE(Train(config).model_bytes == bytes) << sync;
+  }
+}
+
+TEST_F(RunWorkerTest, TheInitialWeightsDependOnTheSeedAlone) {
+  TrainConfig config = Config();
+  config.lr = 0;  // what comes out is what went in
+  config.workers = 1;
+  config.sync = "ssgd";
+  const Run alone = Train(config);
+  for (const char* sync : {"average", "pso-ps", "ssgd"}) {
+    config.sync = sync;
+    config.workers = 4;
+    ExpectAllClose(Train(config), alone, 1e-7);
+  }
+  config.seed = 8;
+  EXPECT_FALSE(Train(config).model.tensors[0].second.allclose(alone.model.tensors[0].second));
+}
+
+TEST_F(RunWorkerTest, SsgdOnTwoEqualsOneWithTwiceTheBatch) {
+  TrainConfig config = Config();
+  config.sync = "ssgd";
+  config.workers = 2;
+  config.batch_size = 8;
+  const Run two = Train(config);
+  config.workers = 1;
+  config.batch_size = 16;
+  const Run one = Train(config);
+  EXPECT_EQ(one.summary.at("steps"), two.summary.at("steps"));
+  ExpectAllClose(one, two, 1e-4);
+  EXPECT_NEAR(one.summary.at("train_loss"), two.summary.at("train_loss"), 1e-4);
+  EXPECT_NEAR(one.summary.at("test_loss"), two.summary.at("test_loss"), 1e-4);
+}
+
+TEST_F(RunWorkerTest, AveragingEveryStepEqualsSsgd) {
+  TrainConfig config = Config();
+  config.sync = "ssgd";
+  const Run ssgd = Train(config);
+  config.sync = "average";
+  config.period = 1;
+  ExpectAllClose(Train(config), ssgd, 1e-4);
+}
+
+TEST_F(RunWorkerTest, TheSummaryIsOfTheSavedModel) {
+  const Run run = Train(Config());
+  const PrivateDirectory directory;
+  SaveSafetensors(directory.path() / "model", run.model);
+  const SavedModel saved = LoadModel(directory.path() / "model", models_);
+  const Dataset data = OpenDataset(saved.dataset, "", saved.normalization);
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < data.test->size(); ++i) ids.push_back(i);
+  const auto alone = ThreadWorld(1).Connect(0);
+  const Evaluation result = Evaluate(*saved.model, *data.test, {ids.data(), data.test->size()}, *alone);
+  EXPECT_DOUBLE_EQ(run.summary.at("test_accuracy"), result.accuracy);
+  EXPECT_NEAR(run.summary.at("test_loss"), result.loss, 1e-6);
+}
+
+TEST_F(RunWorkerTest, OneEpochShowsEverySampleOnce) {
+  const auto shown = std::make_shared<Shown>();
+  models_.Register("remembering",
+                   [&](const ModelInput& input) { return std::make_shared<RememberingModel>(input, shown); });
+  TrainConfig config = Config();
+  config.model = "remembering";
+  config.workers = 3;
+  config.batch_size = 11;
+  config.epochs = 1;
+  EXPECT_EQ(Train(config).summary.at("steps"), 6);
+  EXPECT_EQ(shown->training.size(), 6u * 3 * 11) << "200 but the tail of 2";
+  EXPECT_EQ(std::set(shown->training.begin(), shown->training.end()).size(), shown->training.size())
+      << "none twice";
+  EXPECT_EQ(shown->evaluation.size(), 50u) << "every test image once, whichever worker";
+  EXPECT_EQ(std::set(shown->evaluation.begin(), shown->evaluation.end()).size(), 50u);
+}
+
+TEST_F(RunWorkerTest, ValidationSamplesAreHeldOutAndReported) {
+  const auto shown = std::make_shared<Shown>();
+  models_.Register("remembering",
+                   [&](const ModelInput& input) { return std::make_shared<RememberingModel>(input, shown); });
+  TrainConfig config = Config();
+  config.model = "remembering";
+  config.validation = 40;
+  config.epochs = 3;
+  const Run run = Train(config);
+  EXPECT_EQ(run.summary.at("steps"), 3 * 8) << "160 / (2 · 10) an epoch";
+  EXPECT_TRUE(run.summary.at("validation_accuracy").is_number());
+  EXPECT_TRUE(run.summary.at("validation_loss").is_number());
+
+  const std::vector<Json> epochs = Events(run, "epoch");
+  ASSERT_EQ(epochs.size(), 3u);
+  for (const Json& epoch : epochs) EXPECT_EQ(epoch.at("validation").at("samples"), 40);
+  EXPECT_FALSE(epochs[0].contains("test")) << "the test set is for the end";
+  EXPECT_EQ(epochs[2].at("test").at("samples"), 50);
+  EXPECT_EQ(epochs[2].at("validation").at("accuracy"), run.summary.at("validation_accuracy"));
+
+  // Shown to a model in training, or to one that is evaluated: never both.
+  const std::set<std::vector<float>> trained(shown->training.begin(), shown->training.end());
+  const std::set<std::vector<float>> evaluated(shown->evaluation.begin(), shown->evaluation.end());
+  EXPECT_EQ(trained.size(), 160u);
+  EXPECT_EQ(evaluated.size(), 40u + 50u);
+  for (const std::vector<float>& image : evaluated) EXPECT_EQ(trained.count(image), 0u);
+  EXPECT_EQ(shown->evaluation.size(), 3u * 40 + 50);
+}
+
+TEST_F(RunWorkerTest, TheProbeIsOneBatchForAllWorkers) {
+  TrainConfig config = Config();
+  config.sync = "pso-ps";
+  config.lr = 0;  // all workers stay at the same weights
+  const auto first_fitness = [&] {
+    return Events(Train(config), "exchange").at(0).at("fitness").get<std::vector<double>>();
+  };
+  std::vector<double> fitness = first_fitness();
+  EXPECT_NE(fitness[0], fitness[1]) << "their mini-batches differ";
+  config.fitness = Fitness::kProbe;
+  fitness = first_fitness();
+  EXPECT_EQ(fitness[0], fitness[1]) << "the probe does not";
+  EXPECT_GT(fitness[0], 0);
+}
+
+TEST_F(RunWorkerTest, TrainingWithTheProbeLearns) {
+  TrainConfig config = Config();
+  config.sync = "pso-ps";
+  config.fitness = Fitness::kProbe;
+  config.epochs = 5;
+  const Run run = Train(config);
+  EXPECT_GT(run.summary.at("test_accuracy"), 0.8);
+  const std::vector<Json> exchanges = Events(run, "exchange");
+  EXPECT_LT(exchanges.back().at("fitness").at(0), exchanges.front().at("fitness").at(0));
+}
+
+TEST_F(RunWorkerTest, EveryOptimizerLearns) {
+  for (const Json& recipe : std::vector<Json>{{{"optimizer", "adamw"}, {"lr", 0.002}, {"weight_decay", 0.01}},
+                                              {{"lr", 0.02}, {"momentum", 0.9}, {"nesterov", true}}}) {
+    const TrainConfig base = Config();
+    TrainConfig config = FromJsonText([&] {
+      Json json = Json::parse(ToJsonText(base));
+      json.update(recipe);
+      return json.dump();
+    }());
+    config.epochs = 5;
+    EXPECT_GT(Train(config).summary.at("test_accuracy"), 0.8) << recipe.dump();
+  }
+}
+
+TEST_F(RunWorkerTest, DivergenceIsARunError) {
+  for (const char* sync : {"average", "pso-ps", "ssgd"}) {
+    TrainConfig config = Config();
+    config.sync = sync;
+    config.lr = 1e6;
+    EXPECT_THAT(MessageOf<RunError>([&] { Train(config); }),
+                AllOf(HasSubstr("diverged on all workers"), HasSubstr("lower the learning rate"),
+                      Not(HasSubstr("\n"))))
+        << sync;
+  }
+}
+
+TEST_F(RunWorkerTest, WhatCheckStopThrowsEndsTheRun) {
+  std::atomic<int> calls{0};
+  check_stop_ = [&] {
+    if (++calls > 10) throw Interrupted(2);
+  };
+  TrainConfig config = Config();
+  config.epochs = 0;
+  config.steps = 1'000'000;
+  EXPECT_THROW(Train(config), Interrupted);
+}
+
+TEST_F(RunWorkerTest, CheckRunRefusesWhatCannotRun) {
+  const auto refusal = [&](const std::function<void(TrainConfig&)>& change, int world) {
+    TrainConfig config = Config();
+    change(config);
+    return MessageOf<UsageError>([&] { CheckRun(config, models_, world); });
+  };
+  CheckRun(Config(), models_, 20);
+  EXPECT_THAT(refusal([](auto& c) { c.batch_size = 101; }, 2), AllOf(HasSubstr("101"), HasSubstr("100")));
+  EXPECT_THAT(refusal([](auto&) {}, 201), AllOf(HasSubstr("201"), HasSubstr("200")));
+  EXPECT_THAT(refusal([](auto&) {}, 21), HasSubstr("batch of 10"));
+  EXPECT_THAT(refusal([](auto& c) { c.validation = 200; }, 2), HasSubstr("200"));
+  EXPECT_THAT(refusal([](auto& c) { c.validation = 190; }, 2), HasSubstr("batch of 10"));
+  EXPECT_THAT(refusal([](auto& c) { c.model = "lenet"; }, 2), HasSubstr("did you mean 'lenet5'?"));
+  EXPECT_THAT(refusal([](auto& c) { c.dataset = "mnits"; }, 2), HasSubstr("did you mean 'mnist'?"));
+  EXPECT_THAT(refusal([](auto& c) { c.period = 0; }, 2), HasSubstr("--period"));
+  TrainConfig config = Config();
+  config.dataset = "idx:/no/such/place";
+  EXPECT_THAT(MessageOf<DataError>([&] { CheckRun(config, models_, 2); }), HasSubstr("/no/such/place"));
+}
+
+}  // namespace
+}  // namespace swarmsync
