@@ -98,8 +98,11 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const GlooOptions& options) {
     tcp_options.numWorkers = options.size;
     tcp_options.waitWorkers = false;
     tcp_options.timeout = Milliseconds(options.timeout);
-    store = c10::make_intrusive<c10d::PrefixStore>(
-        tcp.prefix, c10::make_intrusive<c10d::TCPStore>(tcp.host, tcp_options));
+    auto tcp_store = c10::make_intrusive<c10d::TCPStore>(tcp.host, tcp_options);
+    store = c10::make_intrusive<c10d::PrefixStore>(tcp.prefix, tcp_store);
+    // The destructor of a store that is served here joins its thread, which waits for ever for a stranger who
+    // has connected and sent the beginning of a request. So such a store is never destroyed.
+    if (tcp.host_here) tcp_store.release();
   }
   store->setTimeout(Milliseconds(options.timeout));
   return store;

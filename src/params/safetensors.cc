@@ -6,9 +6,11 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -54,8 +56,37 @@ class Complaint {
   std::string path_;
 };
 
+// The list of whole numbers under `key`. Json's own conversion would take -1, 1.5 and an object of numbers.
+std::vector<std::uint64_t> Numbers(const std::string& name, const Json& entry, const char* key,
+                                   const Complaint& fail) {
+  const Json& list = entry.at(key);
+  const auto is_whole = [](const Json& value) { return value.is_number_unsigned(); };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_whole)) {
+    fail("'{}' has {} {}, which is not a list of whole numbers", name, key, list.dump());
+  }
+  return list.get<std::vector<std::uint64_t>>();
+}
+
+struct Range {
+  std::uint64_t begin, end;
+  std::string name;
+};
+
+// Every byte of data belongs to exactly one tensor.
+void CheckCover(std::vector<Range> ranges, std::uint64_t data_size, const Complaint& fail) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
+  std::uint64_t used = 0;
+  for (const Range& range : ranges) {
+    if (range.begin != used) fail("'{}' begins at byte {}, not {}", range.name, range.begin, used);
+    used = range.end;
+  }
+  if (used != data_size) fail("its tensors take {} bytes and the file has {}", used, data_size);
+}
+
 at::Tensor ReadTensor(const std::string& name, const Json& entry, const std::uint8_t* data,
-                      std::uint64_t data_size, const Complaint& fail) {
+                      std::uint64_t data_size, std::vector<Range>& ranges, const Complaint& fail) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
       !entry.contains("data_offsets")) {
     fail("the header's entry for '{}' is incomplete", name);
@@ -67,21 +98,26 @@ at::Tensor ReadTensor(const std::string& name, const Json& entry, const std::uin
   }
   if (type == nullptr) fail("'{}' has the unknown type '{}'", name, dtype);
 
-  const auto shape = entry.at("shape").get<std::vector<std::uint64_t>>();
-  const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+  const std::vector<std::uint64_t> shape = Numbers(name, entry, "shape", fail);
+  const std::vector<std::uint64_t> offsets = Numbers(name, entry, "data_offsets", fail);
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size) {
     fail("'{}' lies outside the file's {} bytes of data", name, data_size);
   }
   std::uint64_t bytes = c10::elementSize(*type);
+  auto span = static_cast<std::int64_t>(bytes);  // without extents of 0: what the strides must not exceed
   std::vector<std::int64_t> sizes;
   for (const std::uint64_t extent : shape) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) fail("'{}' has an impossible shape", name);
+    if (__builtin_mul_overflow(span, std::max<std::uint64_t>(extent, 1), &span)) {
+      fail("'{}' has the impossible shape [{}]", name, fmt::join(shape, ", "));
+    }
+    bytes *= extent;
     sizes.push_back(static_cast<std::int64_t>(extent));
   }
   if (bytes != offsets[1] - offsets[0]) {
     fail("'{}' of shape [{}] needs {} bytes and has {}", name, fmt::join(shape, ", "), bytes,
          offsets[1] - offsets[0]);
   }
+  ranges.push_back({offsets[0], offsets[1], name});
   at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(*type));
   if (bytes > 0) std::memcpy(tensor.data_ptr(), data + offsets[0], bytes);
   return tensor;
@@ -133,7 +169,7 @@ WeightsFile LoadSafetensors(const std::filesystem::path& path) {
   const std::uint64_t data_size = file.size() - sizeof length - length;
 
   WeightsFile content;
-  std::uint64_t used = 0;
+  std::vector<Range> ranges;
   try {
     const Json header = Json::parse(text, text + length);
     if (!header.is_object()) fail("its header is not a JSON object");
@@ -142,13 +178,12 @@ WeightsFile LoadSafetensors(const std::filesystem::path& path) {
         content.metadata = entry.get<std::map<std::string, std::string>>();
         continue;
       }
-      content.tensors.emplace_back(name, ReadTensor(name, entry, data, data_size, fail));
-      used += content.tensors.back().second.nbytes();
+      content.tensors.emplace_back(name, ReadTensor(name, entry, data, data_size, ranges, fail));
     }
   } catch (const Json::exception& error) {
     fail("its header cannot be read ({})", error.what());
   }
-  if (used != data_size) fail("its tensors take {} bytes and the file has {}", used, data_size);
+  CheckCover(std::move(ranges), data_size, fail);
   return content;
 }
 

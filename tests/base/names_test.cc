@@ -60,7 +60,7 @@ TEST(UnknownName, SuggestsTheNearestAndListsAll) {
 
 TEST(UnknownName, SuggestsNothingFarFetched) {
   EXPECT_EQ(UnknownName("synchronizer", "zookeeper", kSynchronizers),
-            "unknown synchronizer 'zookeeper'; (one of average, pso-ps, ssgd)");
+            "unknown synchronizer 'zookeeper' (one of average, pso-ps, ssgd)");
 }
 
 TEST(EnumNames, AreParsedAndPrintedBack) {

@@ -124,7 +124,9 @@ TEST_F(FaultsTest, CtrlCStopsARunThatIsStillStarting) {
     EXPECT_TRUE(result.exit_code == 130 || result.signal == SIGINT) << result.exit_code << ": " << result.err;
     EXPECT_LT(result.ended - sent, 2);
     std::error_code none;
-    if (fs::exists(Path(out), none)) EXPECT_EQ(StrangeFiles(out).size(), 0u);
+    if (fs::exists(Path(out), none)) {
+      EXPECT_EQ(StrangeFiles(out).size(), 0u);
+    }
   }
 }
 

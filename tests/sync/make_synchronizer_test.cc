@@ -1,0 +1,178 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "support/errors.h"
+#include "support/ranks.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/sync/synchronizer.h"
+#include "sync/worker.h"
+
+namespace swarmsync {
+namespace {
+
+using testing::Floats;
+using testing::FromRanks;
+using testing::HandDrivenWorker;
+using testing::MessageOf;
+using testing::RunRanks;
+
+TEST(MakeSynchronizer, KnowsItsNames) {
+  EXPECT_EQ(SynchronizerNames(), (std::vector<std::string>{"average", "pso-ps", "ssgd"}));
+  RunRanks(1, [](Communicator& comm) {
+    for (const std::string& name : SynchronizerNames()) {
+      HandDrivenWorker worker({3});
+      EXPECT_EQ(MakeSynchronizer(name, worker.params(), comm)->name(), name);
+    }
+  });
+}
+
+TEST(MakeSynchronizer, EverybodyStartsFromRankZerosWeights) {
+  for (const std::string& name : SynchronizerNames()) {
+    const auto weights = FromRanks(4, [&](Communicator& comm) {
+      HandDrivenWorker worker({2, 1});
+      worker.SetWeights({1.0f + comm.rank(), 2, 3.0f * comm.rank()});
+      MakeSynchronizer(name, worker.params(), comm);
+      return worker.weights();
+    });
+    EXPECT_EQ(weights, std::vector<Floats>(4, {1, 2, 0})) << name;
+  }
+}
+
+TEST(MakeSynchronizer, TakesBackParametersThatStrayedBefore) {
+  const auto weights = FromRanks(2, [&](Communicator& comm) {
+    HandDrivenWorker worker({2});
+    worker.parameters()[0].set_data(torch::full({2}, 5.0f + comm.rank()));
+    MakeSynchronizer("average", worker.params(), comm);
+    EXPECT_EQ(worker.parameters()[0][0].item<float>(), 5);
+    return worker.weights();
+  });
+  EXPECT_EQ(weights, std::vector<Floats>(2, {5, 5}));
+}
+
+std::string RefusalOf(const std::string& name, const SyncOptions& options) {
+  std::string message;
+  RunRanks(1, [&](Communicator& comm) {
+    HandDrivenWorker worker({3});
+    message = MessageOf<UsageError>([&] { MakeSynchronizer(name, worker.params(), comm, options); });
+  });
+  return message;
+}
+
+TEST(MakeSynchronizer, AnUnknownNameSuggestsTheNearest) {
+  EXPECT_EQ(RefusalOf("avrage", {}),
+            "unknown synchronizer 'avrage'; did you mean 'average'? (one of average, pso-ps, ssgd)");
+}
+
+TEST(MakeSynchronizer, RefusesOptionsOutOfRange) {
+  SyncOptions options;
+  options.period = 0;
+  EXPECT_EQ(RefusalOf("average", options), "period is 0; it must be at least 1");
+  options.period = -3;
+  EXPECT_EQ(RefusalOf("ssgd", options), "period is -3; it must be at least 1");
+  options = {};
+  options.total_steps = -1;
+  EXPECT_NE(RefusalOf("average", options).find("total_steps is -1"), std::string::npos);
+  options = {};
+  options.swarm.inertia = 1;
+  EXPECT_NE(RefusalOf("pso-ps", options).find("inertia is 1"), std::string::npos);
+  options = {};
+  options.fitness = Fitness::kProbe;
+  EXPECT_NE(RefusalOf("pso-ps", options).find("probe"), std::string::npos);
+}
+
+struct Disagreement {
+  const char* name;
+  std::function<void(SyncOptions&)> change;  // on one rank
+  const char* here;                          // rank 0's value and the other's, as the message has them
+  const char* there;
+};
+
+class DisagreementTest : public ::testing::TestWithParam<Disagreement> {};
+
+TEST_P(DisagreementTest, IsAUsageErrorOnAllRanksThatNamesBoth) {
+  RunRanks(3, [&](Communicator& comm) {
+    HandDrivenWorker worker({3});
+    SyncOptions options;
+    options.probe = [] { return 0.0; };
+    if (comm.rank() == 2) GetParam().change(options);
+    const std::string message =
+        MessageOf<UsageError>([&] { MakeSynchronizer("pso-ps", worker.params(), comm, options); });
+    const std::size_t here = message.find("rank 0 runs"), there = message.find("rank 2 runs");
+    ASSERT_NE(here, std::string::npos) << message;
+    ASSERT_NE(there, std::string::npos) << message;
+    EXPECT_NE(message.substr(here, there - here).find(GetParam().here), std::string::npos) << message;
+    EXPECT_NE(message.substr(there).find(GetParam().there), std::string::npos) << message;
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, DisagreementTest,
+    ::testing::Values(
+        Disagreement{"period", [](SyncOptions& o) { o.period = 8; }, "period 16,", "period 8,"},
+        Disagreement{"total_steps", [](SyncOptions& o) { o.total_steps = 9; }, "steps 0,", "steps 9,"},
+        Disagreement{"seed", [](SyncOptions& o) { o.seed = 7; }, "seed 0,", "seed 7,"},
+        Disagreement{"fitness", [](SyncOptions& o) { o.fitness = Fitness::kProbe; }, "fitness train-loss,",
+                     "fitness probe,"},
+        Disagreement{"velocity", [](SyncOptions& o) { o.swarm.velocity = Velocity::kSwarm; },
+                     "velocity total,", "velocity swarm,"},
+        Disagreement{"inertia", [](SyncOptions& o) { o.swarm.inertia = 0.25; }, "inertia 0.7,",
+                     "inertia 0.25,"},
+        Disagreement{"cognitive", [](SyncOptions& o) { o.swarm.cognitive = 0.25; }, "cognitive 0,",
+                     "cognitive 0.25,"},
+        Disagreement{"social", [](SyncOptions& o) { o.swarm.social = 0.25; }, "social 0.3,", "social 0.25,"},
+        Disagreement{"random", [](SyncOptions& o) { o.swarm.random = RandomScope::kTensor; }, "random none,",
+                     "random tensor,"},
+        Disagreement{"memory", [](SyncOptions& o) { o.swarm.memory = Memory::kHistoric; }, "memory current,",
+                     "memory historic,"},
+        Disagreement{"memory_decay", [](SyncOptions& o) { o.swarm.memory_decay = 0.25; }, "decay 0.05",
+                     "decay 0.25"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(MakeSynchronizer, DisagreementOnTheNameOrTheModelIsAUsageError) {
+  RunRanks(2, [](Communicator& comm) {
+    HandDrivenWorker worker({3});
+    const std::string name = comm.rank() == 0 ? "average" : "ssgd";
+    const std::string message = MessageOf<UsageError>([&] { MakeSynchronizer(name, worker.params(), comm); });
+    EXPECT_NE(message.find("rank 0 runs average of"), std::string::npos) << message;
+    EXPECT_NE(message.find("rank 1 runs ssgd of"), std::string::npos) << message;
+  });
+  RunRanks(2, [](Communicator& comm) {
+    HandDrivenWorker worker(comm.rank() == 0 ? std::vector<std::int64_t>{3}
+                                             : std::vector<std::int64_t>{2, 2});
+    const std::string message =
+        MessageOf<UsageError>([&] { MakeSynchronizer("average", worker.params(), comm); });
+    EXPECT_NE(message.find("of 3 parameters in 1 tensors"), std::string::npos) << message;
+    EXPECT_NE(message.find("of 4 parameters in 2 tensors"), std::string::npos) << message;
+  });
+}
+
+// A network that loses what it should broadcast.
+class ForgetfulCommunicator : public Communicator {
+ public:
+  explicit ForgetfulCommunicator(Communicator& inner) : inner_(inner) {}
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  void AllReduceSum(const at::Tensor& inout) override { inner_.AllReduceSum(inout); }
+  void Broadcast(const at::Tensor&, int) override { inner_.Barrier(); }
+  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
+    inner_.AllGatherBytes(mine, bytes, all);
+  }
+
+ private:
+  Communicator& inner_;
+};
+
+TEST(MakeSynchronizer, WeightsThatDifferAfterTheBroadcastAreACommError) {
+  RunRanks(3, [](Communicator& comm) {
+    ForgetfulCommunicator forgetful(comm);
+    HandDrivenWorker worker({3});
+    worker.SetWeights({1, 2, comm.rank() == 2 ? 4.0f : 3.0f});
+    const std::string message =
+        MessageOf<CommError>([&] { MakeSynchronizer("average", worker.params(), forgetful); });
+    EXPECT_EQ(message.rfind("rank 2 does not have rank 0's initial weights", 0), 0u) << message;
+  });
+}
+
+}  // namespace
+}  // namespace swarmsync

@@ -1,0 +1,182 @@
+// One or two rounds of each synchronizer worked out by hand. The numbers are exact in binary, all terms
+// differ, and no two of them cancel: a wrong sign, a forgotten term or a swapped coefficient gives other
+// numbers.
+
+#include <gtest/gtest.h>
+
+#include "support/ranks.h"
+#include "swarmsync/sync/synchronizer.h"
+#include "sync/worker.h"
+
+namespace swarmsync {
+namespace {
+
+using testing::Floats;
+using testing::FromRanks;
+using testing::HandDrivenWorker;
+using testing::RunRanks;
+
+const std::vector<std::int64_t> kLengths = {2, 1};
+const Floats kStart = {1, 2, 3};
+
+struct Round {
+  std::vector<Floats> displacements;  // by rank
+  std::vector<double> fitness;        // by rank
+};
+
+// Each worker's weights after the last round.
+std::vector<Floats> Replay(const std::string& name, const SyncOptions& options,
+                           const std::vector<Round>& rounds) {
+  return FromRanks(static_cast<int>(rounds[0].fitness.size()), [&](Communicator& comm) {
+    HandDrivenWorker worker(kLengths);
+    worker.SetWeights(kStart);
+    const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
+    for (const Round& round : rounds) {
+      worker.Add(round.displacements[comm.rank()]);
+      sync->Exchange(round.fitness[comm.rank()]);
+    }
+    return worker.weights();
+  });
+}
+
+// w = 1/2, c1 = 1/4, c2 = 1/8
+SyncOptions Swarm(Velocity velocity, Memory memory, RandomScope random = RandomScope::kNone) {
+  SyncOptions options;
+  options.swarm.velocity = velocity;
+  options.swarm.inertia = 0.5;
+  options.swarm.cognitive = 0.25;
+  options.swarm.social = 0.125;
+  options.swarm.memory = memory;
+  options.swarm.random = random;
+  return options;
+}
+
+void ExpectNear(const Floats& found, const Floats& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5) << i;
+}
+
+TEST(SsgdOracle, TwoWorkersStepAlongTheMeanOfTheirGradients) {
+  // gradients (1, 3, -2) and (3, -1, 6): their mean is (2, 1, 2); lr 1/2
+  // (1, 2, 3) - 1/2 (2, 1, 2) = (0, 1.5, 2)
+  const std::vector<Floats> slopes = {{1, 3, -2}, {3, -1, 6}};
+  RunRanks(2, [&](Communicator& comm) {
+    HandDrivenWorker worker(kLengths);
+    worker.SetWeights(kStart);
+    const auto sync = MakeSynchronizer("ssgd", worker.params(), comm);
+    torch::optim::SGD optimizer(worker.parameters(), 0.5);
+    const Floats& slope = slopes[comm.rank()];
+    const at::Tensor loss = slope[0] * worker.parameters()[0][0] + slope[1] * worker.parameters()[0][1] +
+                            slope[2] * worker.parameters()[1][0];
+    loss.backward();
+    sync->Step(optimizer, loss);
+    EXPECT_EQ(worker.gradients(), (Floats{2, 1, 2}));
+    EXPECT_EQ(worker.weights(), (Floats{0, 1.5, 2}));
+  });
+}
+
+TEST(SsgdOracle, FourWorkersHaveTheMeanOfTheirGradients) {
+  // (1 + 3 + 2 - 10, 3 - 1 + 4 + 6, -2 + 6 + 5 - 1) / 4 = (-1, 3, 2)
+  const std::vector<Floats> gradients = {{1, 3, -2}, {3, -1, 6}, {2, 4, 5}, {-10, 6, -1}};
+  RunRanks(4, [&](Communicator& comm) {
+    HandDrivenWorker worker(kLengths);
+    worker.SetWeights(kStart);
+    const auto sync = MakeSynchronizer("ssgd", worker.params(), comm);
+    worker.SetGradients(gradients[comm.rank()]);
+    sync->OnGradients();
+    EXPECT_EQ(worker.gradients(), (Floats{-1, 3, 2}));
+    EXPECT_EQ(worker.weights(), kStart);
+  });
+}
+
+TEST(AverageOracle, FourWorkersMeetAtTheMeanTwice) {
+  // 1: y = (5, 2, 11) (1, -2, 3) (-7, 4, 3) (1, 12, -1): the sum is (0, 16, 16), the mean (0, 4, 4)
+  // 2: y = (8, 4, 3) (0, 2, 4) (4, 6, 12) (0, -4, 1):    the sum is (12, 8, 20), the mean (3, 2, 5)
+  const std::vector<Round> rounds = {{{{4, 0, 8}, {0, -4, 0}, {-8, 2, 0}, {0, 10, -4}}, {1, 2, 3, 4}},
+                                     {{{8, 0, -1}, {0, -2, 0}, {4, 2, 8}, {0, -8, -3}}, {4, 3, 2, 1}}};
+  EXPECT_EQ(Replay("average", {}, {rounds[0]}), std::vector<Floats>(4, {0, 4, 4}));
+  EXPECT_EQ(Replay("average", {}, rounds), std::vector<Floats>(4, {3, 2, 5}));
+}
+
+TEST(AverageOracle, TwoWorkersMeetInTheMiddle) {
+  // ((1 + 3) + (1 - 1)) / 2 = 2, ((2 + 1) + (2 + 4)) / 2 = 4.5, ((3 - 5) + (3 + 1)) / 2 = 1
+  EXPECT_EQ(Replay("average", {}, {{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}}}), std::vector<Floats>(2, {2, 4.5, 1}));
+}
+
+// Two rounds of two workers; what `swarm` and `total` have in common:
+// 1: y0 = (9, -6, 19), y1 = (-7, 18, 11); f = (2, 1), so p0 = y0, p1 = y1, g = y1
+//    s0 = 1/8 (g - y0) = 1/8 (-16, 24, -8) = (-2, 3, -1); s1 = 0
+// 2: f = (3, 4), so p0, p1 and g stay
+const std::vector<Round> kTwoRounds = {{{{8, -8, 16}, {-8, 16, 8}}, {2, 1}},
+                                       {{{16, 8, -8}, {8, -16, 24}}, {3, 4}}};
+
+TEST(PsoPsOracle, VelocitySwarmHoldsThePullsAlone) {
+  // 1: v0 = s0 = (-2, 3, -1), x0 = y0 + v0 = (7, -3, 18); v1 = 0, x1 = y1 = (-7, 18, 11)
+  // 2: y0 = (7, -3, 18) + (16, 8, -8) = (23, 5, 10)
+  //    s0 = 1/4 (p0 - y0) + 1/8 (g - y0) = 1/4 (-14, -11, 9) + 1/8 (-30, 13, 1)
+  //       = (-3.5, -2.75, 2.25) + (-3.75, 1.625, 0.125) = (-7.25, -1.125, 2.375)
+  //    v0 = 1/2 (-2, 3, -1) + s0 = (-8.25, 0.375, 1.875), x0 = y0 + v0 = (14.75, 5.375, 11.875)
+  //    y1 = (-7, 18, 11) + (8, -16, 24) = (1, 2, 35); p1 = g = (-7, 18, 11)
+  //    v1 = s1 = (1/4 + 1/8) (-8, 16, -24) = (-3, 6, -9), x1 = (-2, 8, 26)
+  const SyncOptions options = Swarm(Velocity::kSwarm, Memory::kHistoric);
+  EXPECT_EQ(Replay("pso-ps", options, {kTwoRounds[0]}), (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
+  EXPECT_EQ(Replay("pso-ps", options, kTwoRounds),
+            (std::vector<Floats>{{14.75, 5.375, 11.875}, {-2, 8, 26}}));
+}
+
+TEST(PsoPsOracle, VelocityTotalHoldsTheWholeMove) {
+  // 1: v0 = d0 + s0 = (8, -8, 16) + (-2, 3, -1) = (6, -5, 15), x0 = (1, 2, 3) + v0 = (7, -3, 18)
+  //    v1 = d1 = (-8, 16, 8), x1 = (-7, 18, 11)
+  // 2: s0 = (-7.25, -1.125, 2.375) and s1 = (-3, 6, -9), as for `swarm`
+  //    v0 = 1/2 (6, -5, 15) + (16, 8, -8) + s0 = (11.75, 4.375, 1.875), x0 = (7, -3, 18) + v0
+  //    v1 = 1/2 (-8, 16, 8) + (8, -16, 24) + s1 = (1, -2, 19), x1 = (-7, 18, 11) + v1
+  const SyncOptions options = Swarm(Velocity::kTotal, Memory::kHistoric);
+  EXPECT_EQ(Replay("pso-ps", options, {kTwoRounds[0]}), (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
+  EXPECT_EQ(Replay("pso-ps", options, kTwoRounds),
+            (std::vector<Floats>{{18.75, 1.375, 19.875}, {-6, 16, 30}}));
+}
+
+TEST(PsoPsOracle, MemoryCurrentPullsToThisRoundsBestAlone) {
+  // 1: y0 = (9, -6, 19), y1 = (-7, 18, 11), y2 = (1, 10, -5); f = (3, 2, 1): g = y2
+  //    v0 = 1/8 (-8, 16, -24) = (-1, 2, -3), x0 = (8, -4, 16)
+  //    v1 = 1/8 (8, -8, -16) = (1, -1, -2),  x1 = (-6, 17, 9)
+  //    v2 = 0,                               x2 = (1, 10, -5)
+  // 2: y0 = (16, -4, 8), y1 = (-6, 25, 9), y2 = (1, 10, 3); f = (7, 8, 9), worse than before, and g = y0
+  //    v0 = 1/2 (-1, 2, -3) = (-0.5, 1, -1.5),                       x0 = (15.5, -3, 6.5)
+  //    v1 = 1/2 (1, -1, -2) + 1/8 (22, -29, -1) = (3.25, -4.125, -1.125), x1 = (-2.75, 20.875, 7.875)
+  //    v2 = 1/8 (15, -14, 5) = (1.875, -1.75, 0.625),                x2 = (2.875, 8.25, 3.625)
+  // c1 does nothing.
+  const std::vector<Round> rounds = {{{{8, -8, 16}, {-8, 16, 8}, {0, 8, -8}}, {3, 2, 1}},
+                                     {{{8, 0, -8}, {0, 8, 0}, {0, 0, 8}}, {7, 8, 9}}};
+  const SyncOptions options = Swarm(Velocity::kSwarm, Memory::kCurrent);
+  EXPECT_EQ(Replay("pso-ps", options, {rounds[0]}),
+            (std::vector<Floats>{{8, -4, 16}, {-6, 17, 9}, {1, 10, -5}}));
+  EXPECT_EQ(Replay("pso-ps", options, rounds),
+            (std::vector<Floats>{{15.5, -3, 6.5}, {-2.75, 20.875, 7.875}, {2.875, 8.25, 3.625}}));
+}
+
+TEST(PsoPsOracle, MemoryDecayLetsAWorseBestReplaceARememberedOne) {
+  // With decay 1/2 the bests 2 and 1 of round 1 are 3 and 1.5 in round 2, where f = (1.25, 4): p0 and g
+  // become y0, while with `historic` g stays, 1 being less than 1.25. 1: as kTwoRounds with `swarm`: x0 = (7,
+  // -3, 18), v0 = (-2, 3, -1); x1 = (-7, 18, 11), v1 = 0 2: y0 = (23, 5, 10) = p0 = g; v0 = 1/2 v0 =
+  // (-1, 1.5, -0.5), x0 = (22, 6.5, 9.5)
+  //    y1 = (1, 2, 35), p1 = (-7, 18, 11)
+  //    v1 = 1/4 (-8, 16, -24) + 1/8 (22, 3, -25) = (0.75, 4.375, -9.125), x1 = (1.75, 6.375, 25.875)
+  SyncOptions options = Swarm(Velocity::kSwarm, Memory::kDecay);
+  options.swarm.memory_decay = 0.5;
+  const std::vector<Round> rounds = {kTwoRounds[0], {kTwoRounds[1].displacements, {1.25, 4}}};
+  EXPECT_EQ(Replay("pso-ps", options, rounds), (std::vector<Floats>{{22, 6.5, 9.5}, {1.75, 6.375, 25.875}}));
+}
+
+TEST(PsoPsOracle, ARandomFactorForTheRoundScalesThePull) {
+  // seed 1, exchange 0, rank 0: r2 = 0.4114384 (goldens.json, purpose 3); the personal pull is 0 in round 1
+  // x0 = y0 + 1/8 r2 (-16, 24, -8) = (9, -6, 19) + r2 (-2, 3, -1)
+  SyncOptions options = Swarm(Velocity::kSwarm, Memory::kHistoric, RandomScope::kRound);
+  options.seed = 1;
+  const auto weights = Replay("pso-ps", options, {kTwoRounds[0]});
+  ExpectNear(weights[0], {8.1771232f, -4.7656848f, 18.5885616f});
+  EXPECT_EQ(weights[1], (Floats{-7, 18, 11}));
+}
+
+}  // namespace
+}  // namespace swarmsync
