@@ -45,7 +45,7 @@ def run_ours(arguments):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out"
         command_output([
-            arguments.tool, "train", "--dataset", "mnist", "--data-dir", arguments.data,
+            arguments.tool, "train", "--dataset", f"idx:{arguments.data}",
             "--model", "lenet5", "--sync", "average", "--workers", "1",
             "--threads-per-worker", "1", "--batch-size", "64", "--lr", "0.1",
             "--steps", arguments.steps, "--period", "16", "--progress", "none", "--out", out])

@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                      "inertia 0.25,"},
         Disagreement{"cognitive", [](SyncOptions& o) { o.swarm.cognitive = 0.25; }, "cognitive 0,",
                      "cognitive 0.25,"},
-        Disagreement{"social", [](SyncOptions& o) { o.swarm.social = 0.25; }, "social 0.3,", "social 0.25,"},
+        Disagreement{"social", [](SyncOptions& o) { o.swarm.social = 0.25; }, "social 0.1,", "social 0.25,"},
         Disagreement{"random", [](SyncOptions& o) { o.swarm.random = RandomScope::kTensor; }, "random none,",
                      "random tensor,"},
         Disagreement{"memory", [](SyncOptions& o) { o.swarm.memory = Memory::kHistoric; }, "memory current,",

@@ -36,7 +36,7 @@ struct PsoOptions {
   Velocity velocity = Velocity::kTotal;
   double inertia = 0.7;    // w, in [0, 1)
   double cognitive = 0.0;  // c1 >= 0, pull to the personal best
-  double social = 0.3;     // c2 >= 0, pull to the global best
+  double social = 0.1;     // c2 >= 0, pull to the global best
   RandomScope random = RandomScope::kNone;
   Memory memory = Memory::kCurrent;
   double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay
