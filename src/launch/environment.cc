@@ -8,6 +8,7 @@
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/gloo.h"
 #include "swarmsync/comm/thread_world.h"
+#include "swarmsync/launch/supervisor.h"
 
 namespace swarmsync {
 namespace {
@@ -95,7 +96,7 @@ std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& optio
   gloo.size = launched->size;
   gloo.timeout = options.timeout;
   gloo.interface = GetEnvironment("GLOO_SOCKET_IFNAME").value_or("");
-  if (const auto store = GetEnvironment("SWARMSYNC_STORE")) {
+  if (const auto store = GetEnvironment(kStoreVariable)) {
     gloo.rendezvous = FileRendezvous{*store};
   } else {
     gloo.rendezvous = MasterFromEnvironment(*launched);

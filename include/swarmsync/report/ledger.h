@@ -12,8 +12,6 @@ struct Ledger {
   double wait = 0;        // standing in a collective while another worker was not there yet
   double evaluate = 0;    // on the validation or the test set
   double checkpoint = 0;  // writing files
-
-  double Sum() const { return setup + data + compute + sync + wait + evaluate + checkpoint; }
 };
 
 }  // namespace swarmsync
