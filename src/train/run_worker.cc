@@ -240,7 +240,7 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   TrainResult result = trainer.Run(recorder);
 
   LapTimer timer;
-  result.ledger.setup = setup_seconds;
+  result.ledger.setup += setup_seconds;
   if (comm.rank() == 0) SaveModel(files.model(), *model, config.model, data);
   result.ledger.checkpoint = timer.Lap();
   comm.Barrier();

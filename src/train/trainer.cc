@@ -43,15 +43,19 @@ Trainer::Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optim
 }
 
 TrainResult Trainer::Run(TrainObserver& observer) {
+  LapTimer timer;
   clock_offset_ = ClockOffset(comm_);
+  ledger_.setup += timer.Lap();
   const std::int64_t steps_per_epoch = sampler_.steps_per_epoch();
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
   started_ = MonotonicSeconds();
   TrainObserver::Epoch record;
   for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
     const double train_loss = TrainEpoch(epoch, observer);
+    timer.Lap();
     record = EvaluateEpoch(epoch, train_loss, epoch + 1 == num_epochs);
     observer.OnEpoch(record);
+    ledger_.evaluate += timer.Lap();
   }
   const double seconds = MonotonicSeconds() - started_ - ledger_.evaluate;
 
@@ -149,7 +153,6 @@ double Trainer::SettleAccounts(const LossSum& epoch_loss) {
 
 // Evaluates the model as the synchronizer would leave it now, then puts the worker's own weights back.
 TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_loss, bool last) {
-  LapTimer timer;
   TrainObserver::Epoch record;
   record.step = sync_.steps();
   record.epoch =
@@ -165,7 +168,6 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_los
     record.validation = Evaluate(model_, *data_.train, ViewOf(validation_ids_), comm_);
   if (last || validation_ids_.empty()) record.test = Evaluate(model_, *data_.test, ViewOf(test_ids_), comm_);
   params_.weights().copy_(own_weights_);
-  ledger_.evaluate += timer.Lap();
   return record;
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "cli/tool.h"
@@ -56,8 +57,8 @@ class TrainTest : public ToolTest {
     for (const char* part : {"setup", "data", "compute", "sync", "wait", "evaluate", "checkpoint"}) {
       sum += summary.at(std::string(part) + "_seconds").get<double>();
     }
-    EXPECT_NEAR(sum, summary.at("wall_seconds"), 0.05 * summary.at("wall_seconds").get<double>())
-        << summary.dump();
+    const double wall = summary.at("wall_seconds");  // of some hundredths of a second with threads
+    EXPECT_NEAR(sum, wall, 0.05 * wall + 0.02) << summary.dump();
     if (processes) {
       for (int rank = 0; rank < workers; ++rank) {
         EXPECT_TRUE(fs::exists(Path(out) / "logs" / fmt::format("worker-{}.log", rank)));

@@ -44,7 +44,7 @@ struct TrainResult {
   double train_loss = 0;  // of the last epoch
   Evaluation test;
   std::optional<Evaluation> validation;
-  Ledger ledger;  // of this rank; setup and checkpoint are the caller's
+  Ledger ledger;  // of this rank, without the caller's setup and checkpoint
   double samples_per_second = 0;
 };
 
