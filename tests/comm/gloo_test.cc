@@ -272,9 +272,10 @@ TEST_P(StrangerTest, KeepsNoRankFromEnding) {
   group.ExpectSuccess();
 }
 
-// Until the ranks have met, Gloo takes whoever connects for the rank that it waits for. That must not go
-// unnoticed.
-TEST(Stranger, WhoComesInsteadOfARankEndsInACommError) {
+// Of two ranks, the one with the greater address connects and the other accepts; Gloo takes whoever comes
+// first for the rank that it waits for. If the stranger has found the one who accepts, nobody may go on as if
+// the ranks had met; if not, nobody may notice the stranger. The kernel chooses the ports, so either happens.
+TEST(Stranger, WhoComesInsteadOfARankIsIgnoredOrEndsInACommError) {
   for (const std::string& garbage : {kGarbage.front(), kGarbage.back()}) {
     Group group("loop", 2, /*timeout=*/5);
     group.Start(0);
@@ -286,8 +287,13 @@ TEST(Stranger, WhoComesInsteadOfARankEndsInACommError) {
     stranger.Connect(*ports.begin());
     stranger.Send(garbage);
     group.Start(1);
-    group.ExpectCommError(0);
-    group.ExpectCommError(1);
+    group[0].CloseInput();
+    if (group[0].Wait() == 0) {
+      group.ExpectSuccess();
+    } else {
+      group.ExpectCommError(0);
+      group.ExpectCommError(1);
+    }
   }
 }
 

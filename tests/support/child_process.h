@@ -83,8 +83,9 @@ class ChildProcess {
   }
 
   // Waits for its end. Its exit code, or 128 + the signal that ended it; kHung, and it is killed, when it is
-  // still there after `limit`.
+  // still there after `limit`. Called again, the same.
   int Wait(std::chrono::seconds limit = std::chrono::seconds(120)) {
+    if (pid_ < 0) return exit_code_;
     pollfd end{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
     const bool ended = poll(&end, 1, static_cast<int>(limit.count()) * 1000) > 0;
     close(end.fd);
@@ -93,13 +94,14 @@ class ChildProcess {
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     pid_ = -1;
-    if (!ended) return kHung;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    exit_code_ = !ended ? kHung : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return exit_code_;
   }
   static constexpr int kHung = -1;
 
  private:
   pid_t pid_ = -1;
+  int exit_code_ = kHung;
   int input_ = -1;
   FILE* output_ = nullptr;
 };
