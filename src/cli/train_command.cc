@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 #include <type_traits>
 
@@ -33,6 +34,20 @@
 namespace swarmsync {
 namespace {
 
+// "0.1,0.2"
+std::vector<double> ParseNumbers(const std::string& text) {
+  std::vector<double> numbers;
+  for (const std::string& part : CLI::detail::split(text, ',')) {
+    double number = 0;
+    if (!CLI::detail::lexical_cast(part, number)) {
+      throw UsageError(
+          fmt::format("'{}' in '{}' is not a number; give numbers with commas between", part, text));
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
 // Adds a flag for each field of the configuration.
 struct FlagAdder {
   CLI::App& command;
@@ -44,17 +59,16 @@ struct FlagAdder {
     if constexpr (std::is_same_v<T, bool>) {
       option = command.add_flag(flag, member, help);
     } else if constexpr (std::is_enum_v<T>) {
-      option = command.add_option_function<std::string>(
-          flag,
-          [&member, flag](const std::string& text) {
-            try {
-              member = ParseEnum<T>(text);
-            } catch (const UsageError& error) {
-              throw UsageError(flag + ": " + error.what());
-            }
-          },
-          help);
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseEnum<T>(text); });
       option->type_name("NAME")->default_str(ToString(member));
+    } else if constexpr (std::is_same_v<T, Sharding>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseSharding(text); });
+      option->type_name("NAME")->default_str(ToString(member));
+    } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+      option = command.add_option(flag, member, help)->type_name("X");
+    } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseNumbers(text); });
+      option->type_name("X,X,...");
     } else {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
@@ -63,6 +77,20 @@ struct FlagAdder {
       if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+
+ private:
+  // parse: throws UsageError for what it does not know.
+  CLI::Option* AddParsed(const std::string& flag, const char* help,
+                         const std::function<void(const std::string&)>& parse) const {
+    const auto parse_flag = [flag, parse](const std::string& text) {
+      try {
+        parse(text);
+      } catch (const UsageError& error) {
+        throw UsageError(flag + ": " + error.what());
+      }
+    };
+    return command.add_option_function<std::string>(flag, parse_flag, help);
   }
 };
 
@@ -84,7 +112,7 @@ std::string NewRunDirectory(const TrainConfig& config) {
   return name;
 }
 
-// Fills in what the user left open.
+// Fills in what the user left open, and validates.
 TrainConfig Complete(TrainConfig config, int workers) {
   config.workers = workers;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
@@ -95,6 +123,8 @@ TrainConfig Complete(TrainConfig config, int workers) {
     const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
     config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
   }
+  Validate(config);
+  config.swarm = WithDefaults(config.sync, config.swarm);
   return config;
 }
 
@@ -105,10 +135,27 @@ void PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
   WriteFileAtomically(files.config(), ToJsonText(config));
 }
 
-void Warn(const TrainConfig& config) {
+// Flags that were given and belong to other synchronizers.
+std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI::App& command) {
+  const std::vector<std::string> own = OptionsOf(config.sync);
+  std::set<std::string> without_effect;
+  for (const std::string& name : SynchronizerNames()) {
+    for (const std::string& option : OptionsOf(name)) {
+      if (std::find(own.begin(), own.end(), option) == own.end() &&
+          command.get_option("--" + option)->count() > 0) {
+        without_effect.insert("--" + option);
+      }
+    }
+  }
+  return {without_effect.begin(), without_effect.end()};
+}
+
+void Warn(const TrainConfig& config, const CLI::App& command) {
   if (config.quiet) return;
   for (const std::string& warning : Warnings(config.swarm))
     fmt::print(stderr, "swarmsync: warning: {}\n", warning);
+  for (const std::string& flag : FlagsWithoutEffect(config, command))
+    fmt::print(stderr, "swarmsync: warning: {} does nothing with --sync {}\n", flag, config.sync);
   if (const std::string warning = BlasWarning(); !warning.empty()) {
     fmt::print(stderr, "swarmsync: warning: {}\n", warning);
   }
@@ -252,15 +299,14 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
           "all of them see");
     }
     const TrainConfig config = Complete(given, launched->size);
-    Validate(config);
-    if (launched->rank == 0) Warn(config);
+    if (launched->rank == 0) Warn(config, command);
     RunLaunched(config, context.models, context.started);
     if (launched->rank == 0) PrintSummary(config);
     return 0;
   }
   Validate(given);
   const TrainConfig config = Complete(given, static_cast<int>(given.workers));
-  Warn(config);
+  Warn(config, command);
   {
     const StopSignals signals;  // a file that is being written is finished first
     PrepareRun(config, context.models);

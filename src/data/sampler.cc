@@ -7,21 +7,13 @@
 #include <string>
 #include <utility>
 
+#include "data/shuffle.h"
 #include "swarmsync/base/error.h"
-#include "swarmsync/base/philox.h"
 
 namespace swarmsync {
 namespace {
 
 constexpr std::int64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
-
-// Fisher and Yates. The stream draws n - 1 words, the first for the last position.
-void Shuffle(std::vector<std::int64_t>* ids, PhiloxStream stream) {
-  for (std::size_t i = ids->size(); i-- > 1;) {
-    const std::size_t j = stream.NextBelow(static_cast<std::uint32_t>(i + 1));
-    std::swap((*ids)[i], (*ids)[j]);
-  }
-}
 
 std::vector<std::int64_t> Ascending(std::int64_t size) {
   std::vector<std::int64_t> ids(static_cast<std::size_t>(size));
@@ -87,8 +79,8 @@ SampleIds ShardedSampler::Indices(std::int64_t epoch, std::int64_t step) {
   }
   if (epoch != permuted_epoch_) {
     permutation_ = options_.sample_ids;  // always from the start: the order depends on no earlier epoch
-    Shuffle(&permutation_, PhiloxStream(Philox(options_.seed), static_cast<std::uint32_t>(epoch), /*rank=*/0,
-                                        RandomPurpose::kShuffle));
+    Shuffle(permutation_, PhiloxStream(Philox(options_.seed), static_cast<std::uint32_t>(epoch), /*rank=*/0,
+                                       RandomPurpose::kShuffle));
     permuted_epoch_ = epoch;
   }
   const std::int64_t first = (step * options_.world_size + options_.rank) * options_.batch_size;
@@ -105,7 +97,7 @@ ValidationSplit SplitForValidation(std::int64_t num_samples, std::int64_t num_va
                     num_validation, num_samples, num_samples - 1));
   }
   std::vector<std::int64_t> permutation = Ascending(num_samples);
-  Shuffle(&permutation, PhiloxStream(Philox(seed), /*round=*/0, /*rank=*/0, RandomPurpose::kValidation));
+  Shuffle(permutation, PhiloxStream(Philox(seed), /*round=*/0, /*rank=*/0, RandomPurpose::kValidation));
   std::vector<bool> held_out(permutation.size());
   for (std::size_t i = 0; i < static_cast<std::size_t>(num_validation); ++i) {
     held_out[static_cast<std::size_t>(permutation[i])] = true;

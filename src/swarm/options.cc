@@ -12,9 +12,11 @@ void Require(bool holds, const char* name, double value, const char* allowed) {
 }  // namespace
 
 void Validate(const PsoOptions& options) {
-  Require(options.inertia >= 0 && options.inertia < 1, "inertia", options.inertia, "at least 0 and below 1");
+  const double inertia = options.inertia.value_or(0), social = options.social.value_or(0);
+  Require(inertia >= 0 && inertia < 1, "inertia", inertia, "at least 0 and below 1");
   Require(options.cognitive >= 0 && options.cognitive <= 4, "cognitive", options.cognitive, "from 0 to 4");
-  Require(options.social >= 0 && options.social <= 4, "social", options.social, "from 0 to 4");
+  Require(social >= 0 && social <= 4, "social", social, "from 0 to 4");
+  Require(options.beta >= 0 && options.beta <= 1e6, "beta", options.beta, "from 0 to 1000000");
   Require(options.memory_decay >= 0 && options.memory_decay <= 1, "memory-decay", options.memory_decay,
           "from 0 to 1");
 }

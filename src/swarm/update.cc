@@ -82,7 +82,8 @@ void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coeffic
   Choose(options.velocity == Velocity::kTotal, [&](auto total) {
     Choose(span.personal_best != nullptr, [&](auto personal) {
       Choose(span.global_best != nullptr, [&](auto global) {
-        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia), c1, c2);
+        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
+                                                        c2);
       });
     });
   });
@@ -91,7 +92,7 @@ void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coeffic
 }  // namespace
 
 void MoveParticle(const ParticleSpan& span, const PsoOptions& options, const RandomFactors& random) {
-  const auto c1 = static_cast<float>(options.cognitive), c2 = static_cast<float>(options.social);
+  const auto c1 = static_cast<float>(options.cognitive), c2 = static_cast<float>(options.social.value());
   if (random.scope == RandomScope::kElement) {
     const auto coefficient = [&](float scale, RandomPurpose purpose) {
       return ElementCoefficient{scale,       random.philox, random.exchange,

@@ -3,11 +3,13 @@
 //   x_i <- (1/n) sum_j y_j                        over the n workers that have not finished
 //
 // Policies: buffers stay local; the optimizer's momentum is kept; a worker whose weights are not finite
-// spoils the mean. A worker that has finished receives the mean and adds nothing to it.
+// spoils the mean, unless the guard leaves it out. A worker that has finished or was left out receives the
+// mean and adds nothing to it.
 
 #include <ATen/ATen.h>
 
 #include "sync/algorithms.h"
+#include "sync/worker_sum.h"
 
 namespace swarmsync {
 namespace {
@@ -15,32 +17,19 @@ namespace {
 class Average : public Synchronizer {
  public:
   Average(FlatParams& params, Communicator& comm, const SyncOptions& options)
-      : Synchronizer(params, comm, options),
-        message_(at::zeros({params.weights().numel() + 1}, params.weights().options())) {}
+      : Synchronizer(params, comm, options), mean_(params) {}
 
   std::string_view name() const override { return "average"; }
 
  protected:
   int DoExchange(const Turn& turn) override {
-    const at::Tensor sum = message_.narrow(0, 0, params().weights().numel());
-    const at::Tensor contributors = message_.select(0, -1);
-    if (turn.contributes) {
-      sum.copy_(params().weights());
-      contributors.fill_(1);
-    } else {
-      message_.zero_();
-    }
-    comm().AllReduceSum(message_);
-    const int count = contributors.item<int>();
-    if (count > 0)
-      at::mul_out(const_cast<at::Tensor&>(params().weights()), sum, at::scalar_tensor(1.0 / count));
+    const int count = mean_.Mean(params().weights(), turn.works(), comm());
+    if (count > 0) params().weights().copy_(mean_.sum());
     return count;
   }
 
  private:
-  // [flat_size + 1]: the weights and the number of contributors. Not the weights themselves, so that a failed
-  // all-reduce leaves those whole.
-  at::Tensor message_;
+  WorkerSum mean_;
 };
 
 }  // namespace

@@ -13,38 +13,64 @@ namespace {
 struct Entry {
   const char* name;
   std::unique_ptr<Synchronizer> (*make)(FlatParams&, Communicator&, const SyncOptions&);
+  std::vector<std::string> options;  // flags of its own
+  double inertia = 0, social = 0;    // defaults, where these are among the options
 };
-constexpr Entry kEntries[] = {{"average", MakeAverage}, {"pso-ps", MakePsoPs}, {"ssgd", MakeSsgd}};
+
+const std::vector<Entry>& Entries() {
+  static const std::vector<Entry> entries = {
+      {"average", MakeAverage, {}},
+      {"diloco", MakeDiLoCo, {"outer-lr", "outer-momentum"}},
+      {"easgd", MakeEasgd, {"elastic-alpha"}},
+      {"informed-pso-ps", MakeInformedPsoPs, {"inertia", "social", "random", "fitness", "beta"}, 0.7, 1.0},
+      {"leader", MakeLeader, {"social", "fitness"}, 0, 0.1},
+      {"pso-ps",
+       MakePsoPs,
+       {"velocity", "inertia", "cognitive", "social", "random", "memory", "memory-decay", "fitness"},
+       0.7,
+       0.1},
+      {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},
+      {"ssgd", MakeSsgd, {}}};
+  return entries;
+}
 
 const Entry& Find(std::string_view name) {
-  for (const Entry& entry : kEntries) {
+  for (const Entry& entry : Entries()) {
     if (entry.name == name) return entry;
   }
   throw UsageError(UnknownName("synchronizer", name, SynchronizerNames()));
 }
 
-void Validate(const SyncOptions& options) {
+void Validate(const SyncOptions& options, int workers) {
   if (options.period < 1)
     throw UsageError(fmt::format("period is {}; it must be at least 1", options.period));
   if (options.total_steps < 0) {
     throw UsageError(fmt::format("total_steps is {}; it must be 0 (unknown) or more", options.total_steps));
   }
+  if (options.warmup_steps < 0) {
+    throw UsageError(fmt::format("warmup_steps is {}; it must be 0 or more", options.warmup_steps));
+  }
   if (options.fitness == Fitness::kProbe && !options.probe) {
     throw UsageError("fitness 'probe' needs a function that evaluates the probe batch");
   }
   Validate(options.swarm);
+  Validate(options.peers, workers);
 }
 
 // All that must be the same on every rank, in words.
 std::string Describe(std::string_view name, const FlatParams& params, const SyncOptions& options) {
   const PsoOptions& swarm = options.swarm;
+  const PeerOptions& peers = options.peers;
   return fmt::format(
-      "{} of {} parameters in {} tensors, period {}, total steps {}, seed {}, fitness {}, velocity {}, "
-      "inertia {}, "
-      "cognitive {}, social {}, random {}, memory {}, memory decay {}",
-      name, params.num_params(), params.slots().size(), options.period, options.total_steps, options.seed,
-      ToString(options.fitness), ToString(swarm.velocity), swarm.inertia, swarm.cognitive, swarm.social,
-      ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay);
+      "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
+      "guard {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory {}, memory decay {}, "
+      "beta "
+      "{}, elastic alpha {}, slow alpha {}, slow beta {}, outer lr {}, outer momentum {}",
+      name, params.num_params(), params.slots().size(), options.period, options.total_steps,
+      options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
+      swarm.inertia.value(), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
+      ToString(swarm.memory), swarm.memory_decay, swarm.beta, peers.elastic_alpha, peers.slow_alpha,
+      peers.slow_beta, peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -82,18 +108,29 @@ void MakeWeightsEqual(const FlatParams& params, Communicator& comm) {
 
 std::vector<std::string> SynchronizerNames() {
   std::vector<std::string> names;
-  for (const Entry& entry : kEntries) names.emplace_back(entry.name);
+  for (const Entry& entry : Entries()) names.emplace_back(entry.name);
   return names;
+}
+
+std::vector<std::string> OptionsOf(std::string_view synchronizer) { return Find(synchronizer).options; }
+
+PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options) {
+  const Entry& entry = Find(synchronizer);
+  if (!options.inertia) options.inertia = entry.inertia;
+  if (!options.social) options.social = entry.social;
+  return options;
 }
 
 std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams& params, Communicator& comm,
                                                const SyncOptions& options) {
   const Entry& entry = Find(name);
-  Validate(options);
+  Validate(options, comm.size());
+  SyncOptions complete = options;
+  complete.swarm = WithDefaults(name, options.swarm);
   params.Readopt();
-  CheckAgreement(Describe(name, params, options), comm);
+  CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);
-  return entry.make(params, comm, options);
+  return entry.make(params, comm, complete);
 }
 
 }  // namespace swarmsync

@@ -1,7 +1,5 @@
-// ssgd, synchronous SGD: at every step the gradients' mean over the workers, then the optimizer's step, the
-// same on all of them. With equal shards it is SGD on the N-fold batch.
-//
-//   gradient <- (1/n) sum_i gradient_i            over the n workers that have not finished
+// ssgd, synchronous SGD: at every step the gradients' mean over the workers (gradient_mean.h), then the
+// optimizer's step, the same on all of them. With equal shards it is SGD on the N-fold batch.
 //
 // The weights stay equal because they start equal and every worker applies the same gradient. Policies:
 // buffers stay local; the optimizer's momentum is kept (it is the same everywhere); a worker whose loss is
@@ -30,22 +28,8 @@ class Ssgd : public Synchronizer {
   void WriteFinalModel(const at::Tensor& out) override { out.copy_(params().weights()); }
 
  protected:
-  bool exchanges_gradients() const override { return true; }
-
-  int DoExchange(const Turn& turn) override {
-    const at::Tensor& message = params().gradient_message();
-    const at::Tensor contributors = message.select(0, -1);
-    if (turn.contributes) {
-      contributors.fill_(1);
-    } else {
-      message.zero_();
-    }
-    comm().AllReduceSum(message);
-    const int count = contributors.item<int>();
-    if (count > 0) params().gradients().mul_(1.0 / count);
-    return count;
-  }
-
+  bool only_gradients() const override { return true; }
+  int DoExchange(const Turn&) override { return 0; }  // not called: gradients are all that it exchanges
   void Settle(int longest) override { comm().Broadcast(params().weights(), longest); }
 };
 

@@ -3,29 +3,48 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/swarm/bests.h"
+#include "swarmsync/swarm/guard.h"
+#include "sync/gradient_mean.h"
 
 namespace swarmsync {
+namespace {
+
+WeightSketch SketchOf(const at::Tensor& flat) {
+  const at::Tensor on_cpu = flat.cpu();
+  return {on_cpu.data_ptr<float>(), on_cpu.numel()};
+}
+
+}  // namespace
 
 Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions options)
-    : params_(params), comm_(comm), options_(std::move(options)) {}
+    : params_(params), comm_(comm), options_(std::move(options)), position_(SketchOf(params.weights())) {}
 
 Synchronizer::~Synchronizer() = default;
 
 void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss) {
   if (finished_) throw UsageError("Step() was called after the training had ended");
   params_.Readopt();
+  const bool warming_up = exchanges_gradients();
   round_loss_.Add(loss);
   OnGradients();
   optimizer.step();
   ++steps_;
-  ++round_steps_;
+  if (warming_up) {
+    round_loss_ = LossSum();
+    if (!exchanges_gradients()) BeginRounds();
+  } else {
+    ++round_steps_;
+  }
   const bool last = steps_ == options_.total_steps;
-  if (round_steps_ == options_.period || last) Exchange(RoundFitness());
+  if (round_steps_ == options_.period || (last && round_steps_ > 0)) Exchange(RoundFitness());
+  if (std::exchange(left_out_, false)) optimizer.state().clear();  // its momentum led away, or is not finite
   finished_ = last;
 }
 
@@ -33,7 +52,7 @@ void Synchronizer::Finish() {
   if (finished_) return;
   params_.Readopt();
   if (round_steps_ > 0) Exchange(RoundFitness());
-  while (RunExchange({kNoFitness, /*contributes=*/false}) > 0) {
+  while (RunExchange({kNoFitness, Role::kFinished}) > 0) {
   }
   const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
   const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
@@ -42,29 +61,106 @@ void Synchronizer::Finish() {
 }
 
 void Synchronizer::OnGradients() {
-  if (exchanges_gradients()) RunExchange({kNoFitness, /*contributes=*/true});
+  if (exchanges_gradients()) RunExchange({kNoFitness, Role::kWorks});
 }
 
 void Synchronizer::Exchange(double fitness) {
-  if (!exchanges_gradients()) RunExchange({fitness, /*contributes=*/true});
+  if (!exchanges_gradients()) RunExchange({fitness, Role::kWorks});
   round_steps_ = 0;
   round_loss_ = LossSum();
 }
 
 int Synchronizer::RunExchange(const Turn& turn) {
   torch::NoGradGuard no_grad;
-  const double arrival = MonotonicSeconds();
-  const int contributors = DoExchange(turn);
-  spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  record_ = {};
+  const int contributors = exchanges_gradients() ? ExchangeGradients(turn) : ExchangeWeights(turn);
   if (contributors > 0) ++rounds_;
   return contributors;
 }
 
+int Synchronizer::ExchangeGradients(const Turn& turn) {
+  const double arrival = MonotonicSeconds();
+  contributors_ = AverageGradients(params_, comm_, turn.works());
+  spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  ++exchanged_steps_;
+  if (!turn.works() && !exchanges_gradients()) BeginRounds();
+  return contributors_;
+}
+
+int Synchronizer::ExchangeWeights(const Turn& turn) {
+  RoundTrace trace;
+  trace.round = rounds_ + 1;
+  trace.step = steps_;
+  trace.fitness = turn.fitness;
+  trace.end = SketchOf(params_.weights());
+  trace.displacement = (trace.end - position_).Norm();
+  const double arrival = MonotonicSeconds();
+  const Role role = options_.guard ? Judge(turn, trace.displacement) : turn.role;
+  const int contributors = DoExchange({turn.fitness, role});
+  trace.seconds = MonotonicSeconds() - arrival;
+  spans_.push_back({arrival, trace.seconds});
+  if (contributors == 0) return 0;
+
+  trace.left_out = left_out_ = role == Role::kLeftOut;
+  const WeightSketch after = SketchOf(params_.weights());
+  trace.pull = (after - trace.end).Norm();
+  trace.move = (after - position_).Norm();
+  position_ = after;
+  traces_.push_back(trace);
+  return contributors;
+}
+
+// The end of the warm-up. A worker that finished during it has not the others' weights; it gets them here.
+void Synchronizer::BeginRounds() {
+  torch::NoGradGuard no_grad;
+  if (contributors_ != 0 && contributors_ < comm_.size()) {
+    const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
+    const auto longest = std::max_element(steps.begin(), steps.end());
+    comm_.Broadcast(params_.weights(), static_cast<int>(longest - steps.begin()));
+  }
+  StartHere();
+  position_ = SketchOf(params_.weights());
+}
+
+// Whether the guard leaves this worker out. Collective: one all-gather.
+Synchronizer::Role Synchronizer::Judge(const Turn& turn, double distance) {
+  const double loss = turn.works() ? LossToJudge(turn) : kNoFitness;
+  const std::vector<double> all = comm_.AllGather(std::vector<double>{loss, distance});
+  std::vector<Conduct> workers;
+  for (std::size_t i = 0; i < all.size(); i += 2) workers.push_back({all[i], all[i + 1]});
+  const std::vector<bool> far_out = FarOut(workers);
+  for (int rank = 0; rank < comm_.size(); ++rank) {
+    if (far_out[rank]) record_.left_out.push_back(rank);
+  }
+  return far_out[comm_.rank()] ? Role::kLeftOut : turn.role;
+}
+
+// NaN when the weights or the loss are not finite.
+double Synchronizer::LossToJudge(const Turn& turn) const {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (!WeightsAreFinite()) return kNaN;
+  const bool has_it = !options_.probe || options_.fitness == Fitness::kProbe;
+  const double loss = has_it ? turn.fitness : options_.probe();
+  return std::isfinite(loss) ? loss : kNaN;
+}
+
 double Synchronizer::RoundFitness() {
-  if (exchanges_gradients()) return kNoFitness;
   if (options_.fitness == Fitness::kProbe) return options_.probe();
   return round_loss_.Mean();
 }
+
+std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
+  double fitness = std::numeric_limits<double>::quiet_NaN();
+  if (turn.works() && std::isfinite(turn.fitness) && WeightsAreFinite()) fitness = turn.fitness;
+  if (turn.role == Role::kFinished) fitness = kNoFitness;
+  return comm_.AllGather(fitness);
+}
+
+int Synchronizer::CountWorking(const std::vector<double>& fitness) {
+  return static_cast<int>(fitness.size() - std::count(fitness.begin(), fitness.end(), kNoFitness));
+}
+
+bool Synchronizer::WeightsAreFinite() const { return std::isfinite(params_.weights().sum().item<double>()); }
 
 void Synchronizer::WriteFinalModel(const at::Tensor& out) {
   torch::NoGradGuard no_grad;
@@ -74,5 +170,7 @@ void Synchronizer::WriteFinalModel(const at::Tensor& out) {
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }
+
+std::vector<RoundTrace> Synchronizer::TakeTraces() { return std::exchange(traces_, {}); }
 
 }  // namespace swarmsync

@@ -28,6 +28,37 @@ void Require(bool holds, const char* flag, const T& value, const char* allowed) 
   if (!holds) throw UsageError(fmt::format("--{} is {}; it must be {}", flag, value, allowed));
 }
 
+void RequireOneEach(const std::vector<double>& numbers, const char* flag, std::int64_t workers) {
+  if (!numbers.empty() && static_cast<std::int64_t>(numbers.size()) != workers) {
+    throw UsageError(fmt::format("--{}: the number of values is {}; it must be {}, one for each worker", flag,
+                                 numbers.size(), workers));
+  }
+}
+
+template <class T>
+Json ToJson(const T& member) {
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, Sharding>) {
+    return ToString(member);
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    return member ? Json(*member) : Json();
+  } else {
+    return member;
+  }
+}
+
+template <class T>
+void FromJson(const Json& json, T& member) {
+  if constexpr (std::is_enum_v<T>) {
+    member = ParseEnum<T>(json.get<std::string>());
+  } else if constexpr (std::is_same_v<T, Sharding>) {
+    member = ParseSharding(json.get<std::string>());
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    member = json.is_null() ? std::nullopt : std::optional<double>(json.get<double>());
+  } else {
+    member = json.get<T>();
+  }
+}
+
 }  // namespace
 
 void Validate(const TrainConfig& c) {
@@ -37,6 +68,25 @@ void Validate(const TrainConfig& c) {
   }
   Require(c.validation >= 0, "validation", c.validation, "0 or more");
   Require(std::isfinite(c.lr) && c.lr >= 0, "lr", c.lr, "a number of at least 0");
+  for (const double lr : c.worker_lr)
+    Require(std::isfinite(lr) && lr >= 0, "worker-lr", lr, "numbers of at least 0");
+  RequireOneEach(c.worker_lr, "worker-lr", c.workers);
+  if (!c.worker_lr.empty() && c.sync == "ssgd") {
+    throw UsageError("--worker-lr is given with --sync ssgd, whose replicas would drift apart; give --lr");
+  }
+  if (!c.worker_lr.empty() && c.sync_warmup_steps > 0) {
+    throw UsageError(
+        fmt::format("--worker-lr is given with --sync-warmup-steps {}, during which all workers "
+                    "must take the same steps; give one of them",
+                    c.sync_warmup_steps));
+  }
+  for (const double part : c.label_noise)
+    Require(part >= 0 && part <= 1, "label-noise", part, "numbers from 0 to 1");
+  if (c.guard && c.sync == "ssgd") {
+    throw UsageError(
+        "--guard is given with --sync ssgd, which exchanges gradients and has no weights to judge");
+  }
+  RequireOneEach(c.label_noise, "label-noise", c.workers);
   Require(c.momentum >= 0 && c.momentum < 1, "momentum", c.momentum, "at least 0 and below 1");
   Require(std::isfinite(c.weight_decay) && c.weight_decay >= 0, "weight-decay", c.weight_decay,
           "a number of at least 0");
@@ -50,8 +100,10 @@ void Validate(const TrainConfig& c) {
   if (c.epochs > 0 && c.steps > 0) throw UsageError("--epochs and --steps are both given; give one of them");
   Require(c.batch_size >= 1, "batch-size", c.batch_size, "at least 1");
   Require(c.period >= 1, "period", c.period, "at least 1");
+  Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
     Validate(c.swarm);
+    Validate(c.peers, static_cast<int>(c.workers));
   } catch (const UsageError& error) {
     throw UsageError(std::string("--") + error.what());
   }
@@ -75,11 +127,7 @@ void Validate(const TrainConfig& c) {
 std::string ToJsonText(const TrainConfig& config) {
   Json json;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
-    if constexpr (std::is_enum_v<std::decay_t<decltype(member)>>) {
-      json[Key(name)] = ToString(member);
-    } else {
-      json[Key(name)] = member;
-    }
+    json[Key(name)] = ToJson(member);
   });
   return json.dump(2) + "\n";
 }
@@ -94,12 +142,7 @@ TrainConfig FromJsonText(const std::string& text) {
       const auto found = json.find(Key(name));
       if (found == json.end()) return;
       ++known;
-      using Member = std::decay_t<decltype(member)>;
-      if constexpr (std::is_enum_v<Member>) {
-        member = ParseEnum<Member>(found->template get<std::string>());
-      } else {
-        member = found->template get<Member>();
-      }
+      FromJson(*found, member);
     });
     if (known != json.size())
       throw DataError(fmt::format("it has {} keys that are not options", json.size() - known));

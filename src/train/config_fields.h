@@ -14,11 +14,19 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("data-dir", c.data_dir, "where data sets are kept [$SWARMSYNC_DATA_DIR or ~/.local/share/swarmsync]",
         kData);
   visit("validation", c.validation, "hold out this many training samples and evaluate on them", kData);
+  visit("shard", c.shard,
+        "iid (all draw from all samples) or label-skew:ALPHA (each has its own mix of classes, from a "
+        "Dirichlet "
+        "distribution)",
+        kData);
+  visit("label-noise", c.label_noise,
+        "one number for each worker, A,B,...: this part of its training labels is drawn at random", kData);
   visit("model", c.model, "lenet5 or mlp", kData);
 
   constexpr const char* kRecipe = "Recipe";
   visit("optimizer", c.optimizer, "local optimizer: sgd or adamw", kRecipe);
   visit("lr", c.lr, "learning rate", kRecipe);
+  visit("worker-lr", c.worker_lr, "a learning rate for each worker, A,B,..., instead of --lr", kRecipe);
   visit("momentum", c.momentum, "momentum of sgd", kRecipe);
   visit("nesterov", c.nesterov, "Nesterov momentum", kRecipe);
   visit("weight-decay", c.weight_decay, "L2 penalty (sgd) or decoupled decay (adamw)", kRecipe);
@@ -27,20 +35,34 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("batch-size", c.batch_size, "samples in a mini-batch of each worker", kRecipe);
 
   constexpr const char* kSync = "Synchronization";
-  visit("sync", c.sync, "ssgd, average or pso-ps", kSync);
+  visit("sync", c.sync,
+        "ssgd, average, pso-ps, informed-pso-ps, easgd, slowmo, diloco or leader (docs/synchronizers.md)",
+        kSync);
   visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSync);
+  visit("sync-warmup-steps", c.sync_warmup_steps,
+        "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)", kSync);
+  visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSync);
 
-  constexpr const char* kSwarm = "The swarm (pso-ps)";
+  constexpr const char* kSwarm = "The swarm (pso-ps, informed-pso-ps, leader)";
   visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
         kSwarm);
-  visit("inertia", c.swarm.inertia, "w: how much of the velocity is kept", kSwarm);
+  visit("inertia", c.swarm.inertia, "w: how much of the velocity is kept [0.7]", kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
-  visit("social", c.swarm.social, "c2: pull to the swarm's best", kSwarm);
+  visit("social", c.swarm.social, "c2: pull to the guide [pso-ps, leader 0.1; informed-pso-ps 1]", kSwarm);
   visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);
   visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarm);
   visit("memory-decay", c.swarm.memory_decay, "how fast a remembered best worsens with --memory decay",
         kSwarm);
   visit("fitness", c.fitness, "train-loss (mean of the round) or probe (loss on a shared batch)", kSwarm);
+
+  visit("beta", c.swarm.beta, "how much more a fitter worker counts in informed-pso-ps's guide", kSwarm);
+
+  constexpr const char* kPeers = "The peers";
+  visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers]", kPeers);
+  visit("slow-alpha", c.peers.slow_alpha, "slowmo: outer step", kPeers);
+  visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum", kPeers);
+  visit("outer-lr", c.peers.outer_lr, "diloco: outer learning rate", kPeers);
+  visit("outer-momentum", c.peers.outer_momentum, "diloco: outer Nesterov momentum", kPeers);
 
   constexpr const char* kWorkers = "Workers";
   visit("workers", c.workers, "how many workers to start", kWorkers);

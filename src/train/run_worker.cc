@@ -13,7 +13,9 @@
 #include "swarmsync/base/philox.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/data/dataset.h"
+#include "swarmsync/data/noisy_labels.h"
 #include "swarmsync/data/sampler.h"
+#include "swarmsync/data/sharding.h"
 #include "swarmsync/params/safetensors.h"
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/model_file.h"
@@ -36,15 +38,39 @@ ModelInput InputOf(const Dataset& data) {
   return {data.shape.channels, data.shape.height, data.shape.width, data.num_classes};
 }
 
-ShardedSampler MakeSampler(const TrainConfig& config, const ValidationSplit& split, int world_size,
-                           int rank) {
+ShardedSampler MakeSampler(const TrainConfig& config, const Dataset& data, const ValidationSplit& split,
+                           int world_size, int rank) {
   ShardedSamplerOptions options;
-  options.sample_ids = split.train;
   options.batch_size = config.batch_size;
-  options.world_size = world_size;
-  options.rank = rank;
   options.seed = config.seed;
+  if (const double alpha = config.shard.skew_alpha; alpha > 0) {
+    const auto shards =
+        ShardByLabel(*data.train, split.train, data.num_classes, world_size, alpha, config.seed);
+    options.sample_ids = shards[static_cast<std::size_t>(rank)];  // a worker's own, so a world of one
+  } else {
+    options.sample_ids = split.train;
+    options.world_size = world_size;
+    options.rank = rank;
+  }
   return ShardedSampler(std::move(options));
+}
+
+// The data as this worker sees them.
+Dataset WithLabelNoise(Dataset data, const TrainConfig& config, int rank) {
+  if (!config.label_noise.empty()) {
+    data.train = std::make_shared<NoisyLabels>(
+        data.train, data.num_classes,
+        LabelNoise{config.label_noise[static_cast<std::size_t>(rank)], config.seed, rank});
+  }
+  return data;
+}
+
+double LearningRate(const TrainConfig& config, int rank) {
+  return config.worker_lr.empty() ? config.lr : config.worker_lr[static_cast<std::size_t>(rank)];
+}
+
+double BytesPerWorker(const CountingCommunicator& comm) {
+  return static_cast<double>(comm.traffic().bytes_all_ranks) / comm.size();
 }
 
 std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
@@ -74,15 +100,17 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
 }
 
 // The optimizer works on all weights as one tensor: one pass over memory instead of a few small ones.
-std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainConfig& config, const FlatParams& params) {
+std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainConfig& config, const FlatParams& params,
+                                                       int rank) {
+  const double lr = LearningRate(config, rank);
   at::Tensor weights = params.weights().detach();
   weights.mutable_grad() = params.gradients();
   const std::vector<at::Tensor> all{weights};
   if (config.optimizer == OptimizerKind::kAdamW) {
     return std::make_unique<torch::optim::AdamW>(
-        all, torch::optim::AdamWOptions(config.lr).weight_decay(config.weight_decay));
+        all, torch::optim::AdamWOptions(lr).weight_decay(config.weight_decay));
   }
-  return std::make_unique<torch::optim::SGD>(all, torch::optim::SGDOptions(config.lr)
+  return std::make_unique<torch::optim::SGD>(all, torch::optim::SGDOptions(lr)
                                                       .momentum(config.momentum)
                                                       .weight_decay(config.weight_decay)
                                                       .nesterov(config.nesterov));
@@ -116,8 +144,11 @@ SyncOptions MakeSyncOptions(const TrainConfig& config, std::int64_t total_steps)
   options.period = config.period;
   options.total_steps = total_steps;
   options.seed = config.seed;
+  options.warmup_steps = config.sync_warmup_steps;
   options.swarm = config.swarm;
+  options.peers = config.peers;
   options.fitness = config.fitness;
+  options.guard = config.guard;
   return options;
 }
 
@@ -141,7 +172,8 @@ Json ToJson(const Evaluation& evaluation) {
 // Rank 0's observer: metrics.jsonl, and the status for whoever watches.
 class Recorder : public TrainObserver {
  public:
-  Recorder(const RunFiles& files, const WorkerContext& context) : context_(context) {
+  Recorder(const RunFiles& files, const WorkerContext& context)
+      : context_(context), times_left_out_(static_cast<std::size_t>(context.comm.size())) {
     if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
   }
 
@@ -151,14 +183,26 @@ class Recorder : public TrainObserver {
     Append({{"event", "loss"}, {"step", step}, {"epoch", epoch}, {"loss", mean_loss}});
   }
 
-  void OnExchange(std::int64_t step, std::int64_t round, const ExchangeRecord& record) override {
+  void OnRound(const RoundRecord& round, double epoch, double bytes) override {
+    for (const int rank : round.left_out) ++times_left_out_[static_cast<std::size_t>(rank)];
     Append({{"event", "exchange"},
-            {"step", step},
-            {"round", round},
-            {"fitness", record.fitness},
-            {"guide", record.guide},
-            {"guide_moved", record.guide_moved}});
+            {"step", round.step},
+            {"epoch", epoch},
+            {"round", round.round},
+            {"fitness", round.fitness},
+            {"best", round.best},
+            {"improvement", round.improvement},
+            {"spread", round.spread},
+            {"displacement", round.displacement},
+            {"pull", round.pull},
+            {"move", round.move},
+            {"left_out", round.left_out},
+            {"bytes", bytes},
+            {"seconds", round.seconds}});
   }
+
+  // By rank, in how many rounds the guard left it out.
+  const std::vector<std::int64_t>& times_left_out() const { return times_left_out_; }
 
   void OnEpoch(const Epoch& epoch) override {
     Json record = {
@@ -188,6 +232,7 @@ class Recorder : public TrainObserver {
   }
 
   const WorkerContext& context_;
+  std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
 };
 
@@ -208,8 +253,8 @@ void CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_
   Validate(config);
   const Dataset data = OpenDataset(config.dataset, DataDir(config));
   models.Make(config.model, InputOf(data));
-  MakeSampler(config, SplitForValidation(data.train->size(), config.validation, kValidationSeed), world_size,
-              0);
+  MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
+              world_size, 0);
 }
 
 void RunWorker(const TrainConfig& config, const WorkerContext& context) {
@@ -217,23 +262,24 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const RunFiles files{config.out};
   UseThreads(static_cast<int>(config.threads_per_worker));
 
-  const Dataset data = OpenDataset(config.dataset, DataDir(config));
+  const Dataset clean = OpenDataset(config.dataset, DataDir(config));
+  const Dataset data = WithLabelNoise(clean, config, comm.rank());
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
-  ShardedSampler sampler = MakeSampler(config, split, comm.size(), comm.rank());
+  ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());
   const std::int64_t total_steps = TotalSteps(config, sampler);
   WriteWorkers(comm, files);
 
   const auto model = BuildModel(config, context, InputOf(data));
   FlatParams params(*model);
-  const auto optimizer = MakeOptimizer(config, params);
+  const auto optimizer = MakeOptimizer(config, params, comm.rank());
   CountingCommunicator counted(comm);
   SyncOptions sync_options = MakeSyncOptions(config, total_steps);
-  if (config.fitness == Fitness::kProbe) sync_options.probe = MakeProbe(*model, *data.train, split);
+  if (config.fitness == Fitness::kProbe || config.guard)
+    sync_options.probe = MakeProbe(*model, *clean.train, split);
   const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);
-  const std::int64_t setup_bytes = counted.traffic().bytes_all_ranks;
 
-  Trainer trainer(*model, params, *optimizer, *sync, comm, data, sampler, split.validation,
-                  {total_steps, config.log_every});
+  Trainer trainer(*model, params, *optimizer, *sync, comm, data, sampler, *clean.train, split.validation,
+                  {total_steps, config.log_every, [&] { return BytesPerWorker(counted); }});
   Recorder recorder(files, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
@@ -248,7 +294,6 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const Ledger ledger = MeanOverWorkers(result.ledger, comm);
   if (comm.rank() != 0) return;
 
-  const std::int64_t training_bytes = counted.traffic().bytes_all_ranks - setup_bytes;
   Json summary = {
       {"sync", config.sync},
       {"period", sync->period()},
@@ -261,7 +306,8 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
       {"test_loss", result.test.loss},
       {"train_loss", result.train_loss},
       {"final_model", sync->final_model()},
-      {"bytes_sent_per_worker", static_cast<double>(training_bytes) / comm.size()},
+      {"bytes_sent_per_worker", result.bytes_sent},
+      {"left_out_rounds", recorder.times_left_out()},
       {"setup_seconds", ledger.setup},
       {"data_seconds", ledger.data},
       {"compute_seconds", ledger.compute},

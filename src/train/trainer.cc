@@ -24,7 +24,8 @@ SampleIds ViewOf(const std::vector<std::int64_t>& ids) {
 
 Trainer::Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optimizer& optimizer,
                  Synchronizer& sync, Communicator& comm, const Dataset& data, ShardedSampler& sampler,
-                 std::vector<std::int64_t> validation_ids, TrainerOptions options)
+                 const ImageSet& validation_set, std::vector<std::int64_t> validation_ids,
+                 TrainerOptions options)
     : model_(model),
       params_(params),
       optimizer_(optimizer),
@@ -32,6 +33,7 @@ Trainer::Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optim
       comm_(comm),
       data_(data),
       sampler_(sampler),
+      validation_set_(validation_set),
       validation_ids_(std::move(validation_ids)),
       test_ids_(static_cast<std::size_t>(data.test->size())),
       options_(options),
@@ -50,8 +52,11 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
   started_ = MonotonicSeconds();
   TrainObserver::Epoch record;
+  TrainResult result;
   for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
+    const double bytes_before = options_.bytes_sent();
     const double train_loss = TrainEpoch(epoch, observer);
+    result.bytes_sent += options_.bytes_sent() - bytes_before;
     timer.Lap();
     record = EvaluateEpoch(epoch, train_loss, epoch + 1 == num_epochs);
     observer.OnEpoch(record);
@@ -60,7 +65,6 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   const double seconds = MonotonicSeconds() - started_ - ledger_.evaluate;
 
   params_.weights().copy_(final_weights_);
-  TrainResult result;
   result.epochs = static_cast<double>(options_.total_steps) / static_cast<double>(steps_per_epoch);
   result.train_loss = record.train_loss;
   result.test = *record.test;
@@ -84,6 +88,7 @@ double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
     ledger_.data += timer.Lap();
 
     const std::int64_t rounds_before = sync_.rounds();
+    const double bytes_before = options_.bytes_sent();
     params_.ZeroGrad();
     const at::Tensor loss = at::cross_entropy_loss(model_.forward(images_), labels_);
     loss.backward();
@@ -97,8 +102,8 @@ double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
     }
     in_exchanges_ += in_exchange;
 
-    if (sync_.rounds() != rounds_before && !sync_.last_exchange().fitness.empty()) {
-      observer.OnExchange(sync_.steps(), sync_.rounds(), sync_.last_exchange());
+    if (sync_.rounds() != rounds_before) {
+      round_bytes_.push_back(options_.bytes_sent() - bytes_before);
     }
     const bool last = sync_.steps() == options_.total_steps;
     if (last || MonotonicSeconds() - last_progress > kProgressSeconds) {
@@ -113,7 +118,28 @@ double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
     }
     ledger_.compute += timer.Lap() - in_exchange;
   }
-  return SettleAccounts(epoch_loss);
+  const double mean_loss = SettleAccounts(epoch_loss);
+  timer.Lap();
+  TellRounds(observer);
+  ledger_.evaluate += timer.Lap();
+  return mean_loss;
+}
+
+// Puts together what the workers saw of the rounds of an epoch.
+void Trainer::TellRounds(TrainObserver& observer) {
+  static_assert(std::is_trivially_copyable_v<RoundTrace>);
+  const std::vector<RoundTrace> mine = sync_.TakeTraces();
+  std::vector<RoundTrace> all(mine.size() * static_cast<std::size_t>(comm_.size()));
+  comm_.AllGatherBytes(mine.data(), mine.size() * sizeof(RoundTrace), all.data());
+  // Exchanges of gradients, during a warm-up, leave no traces.
+  const std::size_t first = round_bytes_.size() - mine.size();
+  for (std::size_t k = 0; k < mine.size(); ++k) {
+    std::vector<RoundTrace> traces;
+    for (std::size_t at = k; at < all.size(); at += mine.size()) traces.push_back(all[at]);
+    const double epoch = static_cast<double>(mine[k].step) / static_cast<double>(sampler_.steps_per_epoch());
+    observer.OnRound(rounds_.Combine(traces), epoch, round_bytes_[first + k]);
+  }
+  round_bytes_.clear();
 }
 
 // Waits for the others, divides the time in exchanges into work and waiting, and returns the mean mini-batch
@@ -165,7 +191,7 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_los
   own_weights_.copy_(params_.weights());
   params_.weights().copy_(final_weights_);
   if (!validation_ids_.empty())
-    record.validation = Evaluate(model_, *data_.train, ViewOf(validation_ids_), comm_);
+    record.validation = Evaluate(model_, validation_set_, ViewOf(validation_ids_), comm_);
   if (last || validation_ids_.empty()) record.test = Evaluate(model_, *data_.test, ViewOf(test_ids_), comm_);
   params_.weights().copy_(own_weights_);
   return record;

@@ -17,7 +17,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Range {
   const char* name;
-  double PsoOptions::*field;
+  void (*set)(PsoOptions&, double);
   std::vector<double> allowed, refused;
 };
 
@@ -25,10 +25,18 @@ class RangeTest : public ::testing::TestWithParam<Range> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Options, RangeTest,
-    ::testing::Values(Range{"inertia", &PsoOptions::inertia, {0, -0.0, 0.5, 0.999}, {-0.001, 1, 1.5}},
-                      Range{"cognitive", &PsoOptions::cognitive, {0, 0.5, 4}, {-0.001, 4.001}},
-                      Range{"social", &PsoOptions::social, {0, 0.5, 4}, {-0.001, 4.001}},
-                      Range{"memory-decay", &PsoOptions::memory_decay, {0, 0.5, 1}, {-0.001, 1.001}}),
+    ::testing::Values(
+        Range{"inertia",
+              [](PsoOptions& o, double x) { o.inertia = x; },
+              {0, -0.0, 0.5, 0.999},
+              {-0.001, 1, 1.5}},
+        Range{"cognitive", [](PsoOptions& o, double x) { o.cognitive = x; }, {0, 0.5, 4}, {-0.001, 4.001}},
+        Range{"social", [](PsoOptions& o, double x) { o.social = x; }, {0, 0.5, 4}, {-0.001, 4.001}},
+        Range{"beta", [](PsoOptions& o, double x) { o.beta = x; }, {0, 1, 1e6}, {-0.001, 2e6}},
+        Range{"memory-decay",
+              [](PsoOptions& o, double x) { o.memory_decay = x; },
+              {0, 0.5, 1},
+              {-0.001, 1.001}}),
     [](const auto& info) {
       return info.param.name == std::string("memory-decay") ? "decay" : info.param.name;
     });
@@ -36,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_P(RangeTest, ValuesInsideAreTaken) {
   for (const double value : GetParam().allowed) {
     PsoOptions options;
-    options.*GetParam().field = value;
+    GetParam().set(options, value);
     EXPECT_NO_THROW(Validate(options)) << value;
   }
 }
@@ -46,7 +54,7 @@ TEST_P(RangeTest, ValuesOutsideAreUsageErrorsThatNameTheOption) {
   refused.insert(refused.end(), {kNan, kInfinity, -kInfinity});
   for (const double value : refused) {
     PsoOptions options;
-    options.*GetParam().field = value;
+    GetParam().set(options, value);
     const std::string message = MessageOf<UsageError>([&] { Validate(options); });
     EXPECT_EQ(message.rfind(GetParam().name + std::string(" is "), 0), 0u) << message;
     EXPECT_NE(message.find("it must be"), std::string::npos) << message;

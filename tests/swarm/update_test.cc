@@ -80,11 +80,11 @@ void MoveOneByOne(Particle& particle, const PsoOptions& options, const RandomFac
       s = Add(s, Mul(c1, Sub(particle.personal_best[i], y)));
     }
     if (terms.global) {
-      const float c2 = Mul(static_cast<float>(options.social), factor(RandomPurpose::kSocial));
+      const float c2 = Mul(static_cast<float>(options.social.value()), factor(RandomPurpose::kSocial));
       s = Add(s, Mul(c2, Sub(particle.global_best[i], y)));
     }
     float& v = particle.velocity[i];
-    v = Mul(static_cast<float>(options.inertia), v);
+    v = Mul(static_cast<float>(options.inertia.value()), v);
     if (options.velocity == Velocity::kSwarm) {
       v = Add(v, s);
       particle.weights[i] = Add(y, v);
@@ -179,7 +179,7 @@ TEST(MoveParticle, DrawsItsOwnFactorsForEachPullRankExchangeAndSeed) {
     Particle particle;
     particle.weights = particle.velocity = particle.start = {0, kCanary};
     particle.personal_best = {static_cast<float>(1 / options.cognitive), kCanary};
-    particle.global_best = {static_cast<float>(1 / options.social), kCanary};
+    particle.global_best = {static_cast<float>(1 / options.social.value()), kCanary};
     MoveParticle(SpanOf(particle, options, terms), options,
                  {Philox(seed), RandomScope::kRound, exchange, rank});
     return particle.weights[0];

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/ranks.h"
+#include "support/test_name.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
 
@@ -23,17 +24,29 @@ std::vector<json> Cases() {
   return json::parse(file).at("cases").get<std::vector<json>>();
 }
 
-SyncOptions OptionsOf(const json& golden) {
+// Options that a case does not name keep their defaults.
+SyncOptions OptionsIn(const json& golden) {
   const json& options = golden.at("options");
+  const auto text = [&](const char* name, const std::string& fallback) {
+    return options.value(name, fallback);
+  };
   SyncOptions result;
+  PsoOptions& swarm = result.swarm;
+  PeerOptions& peers = result.peers;
   result.seed = golden.at("seed").get<std::uint64_t>();
-  result.swarm.velocity = ParseEnum<Velocity>(options.at("velocity").get<std::string>());
-  result.swarm.inertia = options.at("inertia");
-  result.swarm.cognitive = options.at("cognitive");
-  result.swarm.social = options.at("social");
-  result.swarm.random = ParseEnum<RandomScope>(options.at("random").get<std::string>());
-  result.swarm.memory = ParseEnum<Memory>(options.at("memory").get<std::string>());
-  result.swarm.memory_decay = options.at("memory_decay");
+  swarm.velocity = ParseEnum<Velocity>(text("velocity", ToString(swarm.velocity)));
+  swarm.random = ParseEnum<RandomScope>(text("random", ToString(swarm.random)));
+  swarm.memory = ParseEnum<Memory>(text("memory", ToString(swarm.memory)));
+  if (options.contains("inertia")) swarm.inertia = options.at("inertia").get<double>();
+  if (options.contains("social")) swarm.social = options.at("social").get<double>();
+  swarm.cognitive = options.value("cognitive", swarm.cognitive);
+  swarm.memory_decay = options.value("memory_decay", swarm.memory_decay);
+  swarm.beta = options.value("beta", swarm.beta);
+  peers.elastic_alpha = options.value("elastic_alpha", peers.elastic_alpha);
+  peers.slow_alpha = options.value("slow_alpha", peers.slow_alpha);
+  peers.slow_beta = options.value("slow_beta", peers.slow_beta);
+  peers.outer_lr = options.value("outer_lr", peers.outer_lr);
+  peers.outer_momentum = options.value("outer_momentum", peers.outer_momentum);
   return result;
 }
 
@@ -70,15 +83,8 @@ void ExpectRecord(const ExchangeRecord& record, const json& round, int workers) 
 
 class GoldenTest : public ::testing::TestWithParam<json> {};
 
-std::string NameOf(const ::testing::TestParamInfo<json>& info) {
-  std::string name = info.param.at("name");
-  for (char& c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, ::testing::ValuesIn(Cases()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& info) { return testing::TestName(info.param.at("name")); });
 
 TEST_P(GoldenTest, IsReplayed) {
   const json& golden = GetParam();
@@ -87,7 +93,7 @@ TEST_P(GoldenTest, IsReplayed) {
   testing::RunRanks(workers, [&](Communicator& comm) {
     HandDrivenWorker worker(golden.at("tensor_sizes").get<std::vector<std::int64_t>>());
     if (comm.rank() == 0) worker.SetWeights(golden.at("initial").get<Floats>());
-    const auto sync = MakeSynchronizer(name, worker.params(), comm, OptionsOf(golden));
+    const auto sync = MakeSynchronizer(name, worker.params(), comm, OptionsIn(golden));
     int number = 0;
     for (const json& round : golden.at("rounds")) {
       if (name == "ssgd") {
@@ -100,6 +106,11 @@ TEST_P(GoldenTest, IsReplayed) {
       }
       const std::string where = "round " + std::to_string(number++) + ", rank " + std::to_string(comm.rank());
       ExpectClose(worker.weights(), round.at("after").at("x")[comm.rank()], where);
+      if (round.at("after").contains("center")) {
+        const at::Tensor center = worker.params().NewState();
+        sync->WriteFinalModel(center);
+        ExpectClose(testing::Values(worker.params(), center), round.at("after").at("center"), where);
+      }
       if (name == "pso-ps") ExpectRecord(sync->last_exchange(), round, workers);
     }
     EXPECT_EQ(sync->rounds(), number);

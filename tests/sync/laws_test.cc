@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/ranks.h"
+#include "support/test_name.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
 
@@ -109,7 +110,8 @@ TEST(PsoPs, WithoutAnyPullTrainsEachWorkerByItself) {
   const Batches batches(kSteps, 3, kBatch);
   SyncOptions options = Period(3);
   options.swarm.velocity = Velocity::kSwarm;
-  options.swarm.inertia = options.swarm.cognitive = options.swarm.social = 0;
+  options.swarm.inertia = options.swarm.social = 0;
+  options.swarm.cognitive = 0;
   const auto together = TrainTogether("pso-ps", options, kMomentumSgd, batches, 3);
   for (int worker = 0; worker < 3; ++worker) {
     EXPECT_EQ(together[worker], TrainPlainly(kMomentumSgd, [&](SmallNet& net, std::int64_t step) {
@@ -160,9 +162,147 @@ TEST_P(WorkersTest, TheSameTrainingGivesTheSameBits) {
   }
 }
 
+// By name and options, training that must come to the same.
+struct SameAs {
+  const char* label;
+  const char* name;
+  SyncOptions options;
+  const char* other;
+  SyncOptions other_options;
+};
+
+SyncOptions Informed(double inertia, double social, double beta) {
+  SyncOptions options = Period(3);
+  options.swarm.inertia = inertia;
+  options.swarm.social = social;
+  options.swarm.beta = beta;
+  return options;
+}
+
+SyncOptions Slow(double alpha, double beta) {
+  SyncOptions options = Period(3);
+  options.peers.slow_alpha = alpha;
+  options.peers.slow_beta = beta;
+  return options;
+}
+
+SyncOptions Outer(double lr, double momentum) {
+  SyncOptions options = Period(3);
+  options.peers.outer_lr = lr;
+  options.peers.outer_momentum = momentum;
+  return options;
+}
+
+SyncOptions Pull(double social) {
+  SyncOptions options = Period(3);
+  options.swarm.velocity = Velocity::kSwarm;
+  options.swarm.memory = Memory::kCurrent;
+  options.swarm.inertia = 0;
+  options.swarm.cognitive = 0;
+  options.swarm.social = social;
+  return options;
+}
+
+class SameTest : public ::testing::TestWithParam<SameAs> {};
+INSTANTIATE_TEST_SUITE_P(
+    Laws, SameTest,
+    ::testing::Values(SameAs{"SlowMoWithoutMomentumIsAverage", "slowmo", Slow(1, 0), "average", Period(3)},
+                      SameAs{"DiLoCoWithoutMomentumIsAverage", "diloco", Outer(1, 0), "average", Period(3)},
+                      SameAs{"InformedWithoutInertiaIsAverage", "informed-pso-ps", Informed(0, 1, 0),
+                             "average", Period(3)},
+                      SameAs{"InformedWithAFullPullIsSlowMo", "informed-pso-ps", Informed(0.6, 1, 0),
+                             "slowmo", Slow(1, 0.6)},
+                      SameAs{"LeaderIsPsoPsWithItsPullAlone", "leader", Pull(0.4), "pso-ps", Pull(0.4)}),
+    [](const auto& info) { return info.param.label; });
+
+TEST_P(SameTest, ToRounding) {
+  const SameAs& law = GetParam();
+  for (const int workers : {1, 2, 3, 5}) {
+    const Batches batches(kSteps, workers, kBatch);
+    const auto found = TrainTogether(law.name, law.options, kMomentumSgd, batches, workers);
+    const auto expected = TrainTogether(law.other, law.other_options, kMomentumSgd, batches, workers);
+    for (int rank = 0; rank < workers; ++rank) ExpectClose(found[rank], expected[rank]);
+  }
+}
+
+// For any c2 the mean of the workers moves like SlowMo's, when all displacements are the same as there: so on
+// given displacements, not gradients.
+TEST(InformedPsoPs, TheMeanOfTheWorkersMovesLikeSlowMoForAnyPull) {
+  constexpr int kWorkers = 3;
+  const auto mean_after = [&](const std::string& name, const SyncOptions& options) {
+    const auto weights = FromRanks(kWorkers, [&](Communicator& comm) {
+      testing::HandDrivenWorker worker({4});
+      const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
+      for (int round = 1; round <= 4; ++round) {
+        const auto d = static_cast<float>(round * (comm.rank() + 1));
+        worker.Add({d, -d, 0.5f * d * d, 1});
+        sync->Exchange(1.0 + comm.rank());
+      }
+      return worker.weights();
+    });
+    Floats mean(4);
+    for (const Floats& worker : weights) {
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += worker[i] / kWorkers;
+    }
+    return mean;
+  };
+  const Floats slowmo = mean_after("slowmo", Slow(1, 0.6));
+  for (const double social : {0.0, 0.3, 1.0, 1.5}) {
+    const Floats informed = mean_after("informed-pso-ps", Informed(0.6, social, 0));
+    for (std::size_t i = 0; i < slowmo.size(); ++i) EXPECT_NEAR(informed[i], slowmo[i], 1e-4) << social;
+  }
+}
+
+// diloco over SGD is BMUF with Nesterov block momentum, which Chen and Huo state with the weights that the
+// workers begin a round with, W' = W + mu Delta: Delta <- mu Delta + zeta (mean - W'_before), W <- W + Delta.
+TEST(DiLoCo, IsBlockMomentumOfNesterov) {
+  constexpr double kMomentum = 0.6, kLr = 0.7;
+  const auto displacement = [](int round, int rank) { return static_cast<float>(round * round - 2 * rank); };
+  const auto found = FromRanks(2, [&](Communicator& comm) {
+    testing::HandDrivenWorker worker({1});
+    const auto sync = MakeSynchronizer("diloco", worker.params(), comm, Outer(kLr, kMomentum));
+    for (int round = 0; round < 5; ++round) {
+      worker.Add({displacement(round, comm.rank())});
+      sync->Exchange(0);
+    }
+    return worker.weights();
+  });
+  double begin = 0, weights = 0, delta = 0;
+  for (int round = 0; round < 5; ++round) {
+    const double mean_move = (displacement(round, 0) + displacement(round, 1)) / 2.0;
+    delta = kMomentum * delta + kLr * mean_move;
+    weights += delta;
+    begin = weights + kMomentum * delta;
+  }
+  // Here the position is W' itself, and SGD's Nesterov step keeps W' = sum of (d + mu u): the same sequence.
+  EXPECT_NEAR(found[0][0], begin, 1e-4);
+  EXPECT_EQ(found[0], found[1]);
+}
+
+TEST_P(WorkersTest, AfterTheWarmUpEverySynchronizerGoesOnFromSsgd) {
+  const int workers = GetParam();
+  const Batches batches(kSteps, workers, kBatch);
+  const auto ssgd = TrainTogether("ssgd", {}, kMomentumSgd, batches, workers);
+  for (const std::string& name : SynchronizerNames()) {
+    SyncOptions options = Period(3);
+    options.warmup_steps = kSteps;  // nothing but warm-up
+    EXPECT_EQ(TrainTogether(name, options, kMomentumSgd, batches, workers), ssgd) << name;
+    options.warmup_steps = kSteps - 2;  // and then a partial round, ended by Finish()
+    const auto local = TrainTogether(name, options, kMomentumSgd, batches, workers);
+    if (workers > 1 && name != "ssgd") {
+      EXPECT_NE(local, ssgd) << name;
+    }
+    // A forgotten beginning of the first round would lead far away.
+    for (int rank = 0; rank < workers; ++rank) {
+      for (std::size_t i = 0; i < ssgd[rank].size(); ++i)
+        EXPECT_NEAR(local[rank][i], ssgd[rank][i], 0.25) << name;
+    }
+  }
+}
+
 class ZeroGradTest : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Names, ZeroGradTest, ::testing::ValuesIn(SynchronizerNames()),
-                         [](const auto& info) { return info.param == "pso-ps" ? "pso_ps" : info.param; });
+                         [](const auto& info) { return testing::TestName(info.param); });
 
 TEST_P(ZeroGradTest, TrainsTheSameHoweverTheUserZeroesGradients) {
   const Batches batches(kSteps, 2, kBatch);

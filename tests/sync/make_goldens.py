@@ -17,6 +17,8 @@ Layout of goldens.json:
         best_i         fitness of each worker's personal best; null: none (`current`: always)
         guide_rank     the worker with the lowest finite fitness of this round, or null
         guide_updated  whether the guide became that worker's y
+        center         of easgd
+        t              how much each worker counts in the guide of informed-pso-ps
 """
 
 import argparse
@@ -48,6 +50,16 @@ DEFAULT_OPTIONS = {
     "memory": "historic",
     "memory_decay": 0.05,
     "lr": 0.1,
+}
+
+# What else the options of a synchronizer's cases hold; the options that it does not look at stay in
+# them, and must not matter.
+OPTIONS_OF = {
+    "easgd": {"elastic_alpha": 0},  # 0: 0.9 / workers
+    "slowmo": {"slow_alpha": 1, "slow_beta": 0.5},
+    "diloco": {"outer_lr": 0.7, "outer_momentum": 0.9},
+    "leader": {"social": 0.1},
+    "informed-pso-ps": {"inertia": 0.7, "social": 1, "beta": 1},
 }
 
 NAN, INF = math.nan, math.inf
@@ -210,7 +222,85 @@ def pso_ps(case, initial, moves, fitnesses):
                "guide_updated": guide_updated}
 
 
-SYNCHRONIZERS = {"average": average, "ssgd": ssgd, "pso-ps": pso_ps}
+def float_options(case, *names):
+    return [np.float32(case["options"][name]) for name in names]
+
+
+def easgd(case, initial, moves, _fitness):
+    alpha = np.float32(case["options"]["elastic_alpha"] or 0.9 / case["workers"])
+    x, center = np.tile(initial, (case["workers"], 1)), initial
+    for displacement in moves:
+        y = x + displacement
+        delta = alpha * (y - center)  # all from the center as it was
+        x = y - delta
+        for towards_worker in delta:
+            center = center + towards_worker
+        yield {"x": x, "center": center}
+
+
+def slowmo(case, initial, moves, _fitness):
+    alpha, beta = float_options(case, "slow_alpha", "slow_beta")
+    x, v = initial, np.zeros(NUM_PARAMS, np.float32)  # the same on all workers
+    for displacement in moves:
+        v = beta * v + (mean_of_workers(x + displacement) - x)
+        x = x + alpha * v
+        yield {"x": np.tile(x, (case["workers"], 1))}
+
+
+def diloco(case, initial, moves, _fitness):
+    """torch's SGD with Nesterov momentum on the gradient -d; without momentum, plain SGD."""
+    lr, mu = float_options(case, "outer_lr", "outer_momentum")
+    x, u = initial, np.zeros(NUM_PARAMS, np.float32)  # the same on all workers
+    for displacement in moves:
+        d = mean_of_workers(x + displacement) - x
+        u = mu * u + d
+        x = x + lr * (d + mu * u)
+        yield {"x": np.tile(x, (case["workers"], 1))}
+
+
+def leader(case, initial, moves, fitnesses):
+    (c2,) = float_options(case, "social")
+    x = np.tile(initial, (case["workers"], 1))
+    for displacement, fitness in zip(moves, fitnesses):
+        y = x + displacement
+        j = lowest_finite(fitness)
+        x = y if j is None else y + c2 * (y[j] - y)
+        yield {"x": x, "guide_rank": j}
+
+
+def informed_weights(fitness, beta):
+    """In double. The sum is 1, or 0 when no fitness is finite."""
+    finite = [f for f in fitness if math.isfinite(f)]
+    if not finite:
+        return [0.] * len(fitness)
+    scale = max(sum(abs(f) for f in finite) / len(finite), 1e-12)
+    raw = [math.exp(-beta * (f - min(finite)) / scale) if math.isfinite(f) else 0.
+           for f in fitness]
+    return [r / sum(raw) for r in raw]
+
+
+def informed_pso_ps(case, initial, moves, fitnesses):
+    options, ranks = case["options"], range(case["workers"])
+    w, c2 = float_options(case, "inertia", "social")
+
+    x = [initial for _ in ranks]
+    v = [np.zeros(NUM_PARAMS, np.float32) for _ in ranks]
+    for exchange, (displacement, fitness) in enumerate(zip(moves, fitnesses)):
+        y = [x[i] + displacement[i] for i in ranks]
+        t = np.array(informed_weights(fitness, options["beta"]), np.float32)
+        g = sum((t[i] * y[i] for i in ranks), np.zeros(NUM_PARAMS, np.float32))
+        for i in ranks:
+            v[i] = w * v[i] + (y[i] - x[i])
+            if t.any():
+                r2 = factors(options["random"], case["seed"], exchange, i, SOCIAL)
+                v[i] = v[i] + (c2 * r2) * (g - y[i])
+            x[i] = x[i] + v[i]
+        yield {"x": x, "v": v, "t": t}
+
+
+SYNCHRONIZERS = {"average": average, "ssgd": ssgd, "pso-ps": pso_ps, "easgd": easgd,
+                 "slowmo": slowmo, "diloco": diloco, "leader": leader,
+                 "informed-pso-ps": informed_pso_ps}
 
 
 # ---- Cases ------------------------------------------------------------------
@@ -218,7 +308,8 @@ SYNCHRONIZERS = {"average": average, "ssgd": ssgd, "pso-ps": pso_ps}
 
 def new_case(name, workers, seed, sync="pso-ps", fitness=None, **options):
     return {"name": name, "sync": sync, "workers": workers, "seed": seed,
-            "options": {**DEFAULT_OPTIONS, **options}, "fitness": fitness}
+            "options": {**DEFAULT_OPTIONS, **OPTIONS_OF.get(sync, {}), **options},
+            "fitness": fitness}
 
 
 def grid():
@@ -231,23 +322,24 @@ def grid():
                        velocity=velocity, memory=memory, random=scope)
 
 
+# In the tables of fitnesses a row is a round and a column a worker.
+GAPS = [[.9, NAN, INF], [NAN, .8, INF], [INF, NAN, .7], [NAN, INF, NAN], [.95, .6, .65]]
+LATE = [[NAN, NAN], [NAN, .8], [.7, .83], [INF, INF], [.72, .65]]
+TIES = [[.5, .5, .5, .5], [.6, .5, .7, .5], [.4, .3, .5, .3], [.4, .4, .3, .3], [.3, .2, .3, .2]]
+
+
 def special_cases():
-    # In the tables of fitnesses a row is a round and a column a worker.
-    gaps = [[.9, NAN, INF], [NAN, .8, INF], [INF, NAN, .7], [NAN, INF, NAN], [.95, .6, .65]]
-    yield new_case("fitness not finite", 3, 5, fitness=gaps, random="element")
-    yield new_case("fitness not finite, total, decay", 3, BIG_SEED, fitness=gaps, velocity="total",
+    yield new_case("fitness not finite", 3, 5, fitness=GAPS, random="element")
+    yield new_case("fitness not finite, total, decay", 3, BIG_SEED, fitness=GAPS, velocity="total",
                    memory="decay", random="round")
-    yield new_case("fitness not finite, total, current", 3, 6, fitness=gaps, velocity="total",
+    yield new_case("fitness not finite, total, current", 3, 6, fitness=GAPS, velocity="total",
                    memory="current", random="tensor")
 
     # Both bests of 0.8 and 0.7 fade before worse ones are found.
-    late = [[NAN, NAN], [NAN, .8], [.7, .83], [INF, INF], [.72, .65]]
-    yield new_case("no finite fitness at first, decay", 2, 7, fitness=late, memory="decay")
+    yield new_case("no finite fitness at first, decay", 2, 7, fitness=LATE, memory="decay")
 
     # The guide goes to the lowest rank; an equal fitness replaces nothing that is remembered.
-    ties = [[.5, .5, .5, .5], [.6, .5, .7, .5], [.4, .3, .5, .3], [.4, .4, .3, .3],
-            [.3, .2, .3, .2]]
-    yield new_case("ties", 4, 8, fitness=ties, random="round")
+    yield new_case("ties", 4, 8, fitness=TIES, random="round")
 
     yield new_case("alone, plain local training", 1, 9, memory="current", inertia=0.)
     # |best| keeps a negative best from getting better; a best of zero does not decay.
@@ -258,13 +350,99 @@ def special_cases():
     yield new_case("no cognitive pull", 2, 11, cognitive=0., memory="decay", random="element")
     yield new_case("no social pull", 2, 12, social=0., velocity="total", random="element")
     yield new_case("no inertia", 2, 13, inertia=0., velocity="total", random="round")
-    yield new_case("leader", 2, 14, fitness=late, inertia=0., cognitive=0., memory="current")
+    yield new_case("leader", 2, 14, fitness=LATE, inertia=0., cognitive=0., memory="current")
 
     yield new_case("average of two", 2, 15, "average")
-    yield new_case("average of three, fitness not finite", 3, 16, "average", fitness=gaps)
+    yield new_case("average of three, fitness not finite", 3, 16, "average", fitness=GAPS)
     yield new_case("average of four", 4, 17, "average")
     yield new_case("ssgd of two", 2, 18, "ssgd")
     yield new_case("ssgd of three", 3, 19, "ssgd", lr=.07)
+
+
+def peer_cases():
+    yield new_case("easgd of two", 2, 20, "easgd")
+    yield new_case("easgd of three, fitness not finite", 3, 21, "easgd", fitness=GAPS,
+                   elastic_alpha=.2)
+    yield new_case("easgd of four", 4, 22, "easgd")
+    yield new_case("easgd of four, past the center", 4, 23, "easgd", elastic_alpha=.45)
+
+    yield new_case("slowmo of two", 2, 24, "slowmo")
+    yield new_case("slowmo of three, fitness not finite", 3, 25, "slowmo", fitness=GAPS,
+                   slow_alpha=.8, slow_beta=.7)
+    yield new_case("slowmo of four, no momentum", 4, 26, "slowmo", slow_alpha=.6, slow_beta=0)
+
+    yield new_case("diloco of two", 2, 27, "diloco")
+    yield new_case("diloco of three, no momentum, fitness not finite", 3, 28, "diloco",
+                   fitness=GAPS, outer_momentum=0)
+    yield new_case("diloco of four", 4, 29, "diloco", outer_lr=1, outer_momentum=.4)
+
+    yield new_case("leader of two, no finite fitness at first", 2, 30, "leader", fitness=LATE)
+    yield new_case("leader of three, fitness not finite", 3, 31, "leader", fitness=GAPS, social=.6)
+    yield new_case("leader of four, ties", 4, 32, "leader", fitness=TIES)
+    yield new_case("leader of four, all the way", 4, 33, "leader", social=1)
+
+
+def informed_cases():
+    def informed(name, workers, seed, **options):
+        return new_case(f"informed-pso-ps {name}", workers, seed, "informed-pso-ps", **options)
+
+    for scope, seed in zip(("none", "round", "tensor", "element"), (34, BIG_SEED, 2**32 + 7, 35)):
+        yield informed(scope, 2, seed, random=scope)
+        yield informed(f"{scope}, other options", 4, seed, random=scope, inertia=.4, social=.3,
+                       beta=4)
+    yield informed("no beta", 3, 36, beta=0, social=.5)
+    yield informed("no beta, all the way", 4, 37, beta=0)
+    yield informed("no inertia", 3, 38, inertia=0, beta=2, random="round")
+    yield informed("no social pull", 2, 39, social=0)
+
+    yield informed("fitness not finite", 3, 40, fitness=GAPS, random="element")
+    yield informed("fitness not finite, no beta", 3, 41, fitness=GAPS, beta=0, social=.4)
+    yield informed("no finite fitness at first", 2, 42, fitness=LATE, beta=3, random="tensor")
+    yield informed("ties", 4, 43, fitness=TIES, beta=8, random="round")
+    # The scale is the mean of |f|, and never below 1e-12.
+    small = [[0., 0.], [0., 1e-13], [-1., -.5], [.5, -.5], [-1e-12, 2e-12]]
+    yield informed("negative fitness and next to none", 2, 44, fitness=small)
+    # A softmax whose terms underflow, and a fitness whose square would overflow.
+    steep = [[1., .9, .8], [1e300, 1., 2.], [3., 3., 4.], [NAN, 2., 1.], [1., 1., 1.]]
+    yield informed("the best guide alone", 3, 45, fitness=steep, beta=1e6)
+
+
+# ---- Laws -------------------------------------------------------------------
+
+
+def positions(sync, workers, fitness=None, **options):
+    """x of each worker after each round."""
+    case = new_case("a law", workers, 46, sync, **options)
+    states = SYNCHRONIZERS[sync](case, initial_weights(), default_moves(workers),
+                                 fitness or default_fitness(workers))
+    return [np.array(state["x"]) for state in states]
+
+
+def same(found, expected):
+    assert len(found) == len(expected) == ROUNDS
+    return all(np.all(np.abs(a - b) <= 1e-5 * np.maximum(1, np.abs(b)))
+               for a, b in zip(found, expected))
+
+
+def assert_laws():
+    for workers in (1, 2, 3, 4):
+        average_of_all = positions("average", workers)
+        assert same(positions("slowmo", workers, slow_alpha=1, slow_beta=0), average_of_all)
+        assert same(positions("diloco", workers, outer_lr=1, outer_momentum=0), average_of_all)
+        for w in (0, .5, .8):
+            slow = positions("slowmo", workers, slow_alpha=1, slow_beta=w)
+            informed = dict(inertia=w, beta=0, random="none")
+            assert same(positions("informed-pso-ps", workers, social=1, **informed), slow)
+            # With any c2 the mean of the workers moves so.
+            drifting = positions("informed-pso-ps", workers, social=.3, **informed)
+            assert same([x.mean(axis=0) for x in drifting], [x[0] for x in slow])
+            assert workers == 1 or not same(drifting, slow)
+
+    as_leader = dict(velocity="swarm", inertia=0, cognitive=0, memory="current", random="none")
+    for workers, fitness in ((2, None), (2, LATE), (3, GAPS), (4, TIES)):
+        for c2 in (.1, .6, 1):
+            assert same(positions("leader", workers, fitness, social=c2),
+                        positions("pso-ps", workers, fitness, social=c2, **as_leader))
 
 
 # The traces are the same in every case. Moves are whole numbers only to keep the file small.
@@ -314,6 +492,9 @@ def state_to_json(state):
     for name in ("x", "v"):
         if name in state:
             result[name] = vectors_to_json(state[name])
+    for name in ("center", "t"):
+        if name in state:
+            result[name] = vectors_to_json([state[name]])[0]
     if "best" in state:
         result["best"] = finite_or_null(state["best"])
         result["best_i"] = [finite_or_null(value) for value in state["best_i"]]
@@ -344,7 +525,9 @@ def lines(values):
 
 def goldens():
     """The text of goldens.json: one line for each round, so that a difference can be read."""
-    cases = [replay(case) for case in (*grid(), *special_cases())]
+    assert_laws()
+    cases = [replay(case)
+             for case in (*grid(), *special_cases(), *peer_cases(), *informed_cases())]
     results = [one_line(case["rounds"][-1]["after"]) for case in cases]
     assert len(set(results)) == len(results), "two cases end alike: one of them tests nothing"
     blocks = []

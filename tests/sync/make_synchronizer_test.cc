@@ -18,7 +18,8 @@ using testing::MessageOf;
 using testing::RunRanks;
 
 TEST(MakeSynchronizer, KnowsItsNames) {
-  EXPECT_EQ(SynchronizerNames(), (std::vector<std::string>{"average", "pso-ps", "ssgd"}));
+  EXPECT_EQ(SynchronizerNames(), (std::vector<std::string>{"average", "diloco", "easgd", "informed-pso-ps",
+                                                           "leader", "pso-ps", "slowmo", "ssgd"}));
   RunRanks(1, [](Communicator& comm) {
     for (const std::string& name : SynchronizerNames()) {
       HandDrivenWorker worker({3});
@@ -61,7 +62,8 @@ std::string RefusalOf(const std::string& name, const SyncOptions& options) {
 
 TEST(MakeSynchronizer, AnUnknownNameSuggestsTheNearest) {
   EXPECT_EQ(RefusalOf("avrage", {}),
-            "unknown synchronizer 'avrage'; did you mean 'average'? (one of average, pso-ps, ssgd)");
+            "unknown synchronizer 'avrage'; did you mean 'average'? (one of average, diloco, easgd, "
+            "informed-pso-ps, leader, pso-ps, slowmo, ssgd)");
 }
 
 TEST(MakeSynchronizer, RefusesOptionsOutOfRange) {

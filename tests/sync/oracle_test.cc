@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "support/ranks.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
@@ -37,6 +39,22 @@ std::vector<Floats> Replay(const std::string& name, const SyncOptions& options,
     }
     return worker.weights();
   });
+}
+
+// The final model after the last round.
+Floats FinalModel(const std::string& name, const SyncOptions& options, const std::vector<Round>& rounds) {
+  return FromRanks(static_cast<int>(rounds[0].fitness.size()), [&](Communicator& comm) {
+    HandDrivenWorker worker(kLengths);
+    worker.SetWeights(kStart);
+    const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
+    for (const Round& round : rounds) {
+      worker.Add(round.displacements[comm.rank()]);
+      sync->Exchange(round.fitness[comm.rank()]);
+    }
+    const at::Tensor model = worker.params().NewState();
+    sync->WriteFinalModel(model);
+    return testing::Values(worker.params(), model);
+  })[0];
 }
 
 // w = 1/2, c1 = 1/4, c2 = 1/8
@@ -101,6 +119,78 @@ TEST(AverageOracle, FourWorkersMeetAtTheMeanTwice) {
 TEST(AverageOracle, TwoWorkersMeetInTheMiddle) {
   // ((1 + 3) + (1 - 1)) / 2 = 2, ((2 + 1) + (2 + 4)) / 2 = 4.5, ((3 - 5) + (3 + 1)) / 2 = 1
   EXPECT_EQ(Replay("average", {}, {{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}}}), std::vector<Floats>(2, {2, 4.5, 1}));
+}
+
+// Two rounds of two workers, for the peers:
+// 1: y0 = (5, 2, 11), y1 = (1, -2, 3): the mean is (3, 0, 7), d = mean - x = (2, -2, 4)
+const std::vector<Round> kPeerRounds = {{{{4, 0, 8}, {0, -4, 0}}, {2, 1}},
+                                        {{{8, -4, 2}, {-2, 6, 4}}, {1, 2}}};
+
+TEST(SlowMoOracle, KeepsHalfOfItsVelocityAndMovesByThreeQuartersOfIt) {
+  // alpha 3/4, beta 1/2
+  // 1: v = (2, -2, 4), x = (1, 2, 3) + 3/4 v = (2.5, 0.5, 6)
+  // 2: the mean of the displacements is (3, 1, 3): v = 1/2 (2, -2, 4) + (3, 1, 3) = (4, 0, 5)
+  //    x = (2.5, 0.5, 6) + 3/4 v = (5.5, 0.5, 9.75)
+  SyncOptions options;
+  options.peers.slow_alpha = 0.75;
+  options.peers.slow_beta = 0.5;
+  EXPECT_EQ(Replay("slowmo", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.5, 0.5, 6}));
+  EXPECT_EQ(Replay("slowmo", options, kPeerRounds), std::vector<Floats>(2, {5.5, 0.5, 9.75}));
+}
+
+TEST(DiLoCoOracle, TakesANesterovStepAlongTheMeanDisplacement) {
+  // lr 1/2, momentum 1/4
+  // 1: u = d = (2, -2, 4), x = (1, 2, 3) + 1/2 (d + 1/4 u) = (1, 2, 3) + (1.25, -1.25, 2.5) = (2.25,
+  // 0.75, 5.5) 2: d = (3, 1, 3), u = 1/4 (2, -2, 4) + d = (3.5, 0.5, 4)
+  //    x = (2.25, 0.75, 5.5) + 1/2 (3.875, 1.125, 4) = (4.1875, 1.3125, 7.5)
+  SyncOptions options;
+  options.peers.outer_lr = 0.5;
+  options.peers.outer_momentum = 0.25;
+  EXPECT_EQ(Replay("diloco", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.25, 0.75, 5.5}));
+  EXPECT_EQ(Replay("diloco", options, kPeerRounds), std::vector<Floats>(2, {4.1875, 1.3125, 7.5}));
+}
+
+TEST(EasgdOracle, TiesTheWorkersToTheCenter) {
+  // alpha 1/4, c = (1, 2, 3)
+  // 1: y0 - c = (4, 0, 8), y1 - c = (0, -4, 0): x0 = (4, 2, 9), x1 = (1, -1, 3); c = (1, 2, 3) + (1, -1, 2)
+  // 2: y0 = (12, -2, 11), y1 = (-1, 5, 7), c = (2, 1, 5): y0 - c = (10, -3, 6), y1 - c = (-3, 4, 2)
+  //    x0 = (9.5, -1.25, 9.5), x1 = (-0.25, 4, 6.5); c = (2, 1, 5) + 1/4 (7, 1, 8) = (3.75, 1.25, 7)
+  SyncOptions options;
+  options.peers.elastic_alpha = 0.25;
+  EXPECT_EQ(Replay("easgd", options, {kPeerRounds[0]}), (std::vector<Floats>{{4, 2, 9}, {1, -1, 3}}));
+  EXPECT_EQ(Replay("easgd", options, kPeerRounds), (std::vector<Floats>{{9.5, -1.25, 9.5}, {-0.25, 4, 6.5}}));
+  EXPECT_EQ(FinalModel("easgd", options, kPeerRounds), (Floats{3.75, 1.25, 7}));
+}
+
+TEST(LeaderOracle, PullsTheOthersToTheBest) {
+  // c2 = 1/4
+  // 1: f = (2, 1): y1 leads; x0 = (5, 2, 11) + 1/4 (-4, -4, -8) = (4, 1, 9), x1 = y1 = (1, -2, 3)
+  // 2: f = (1, 2): y0 = (12, -3, 11) leads; y1 = (-1, 4, 7), x1 = y1 + 1/4 (13, -7, 4) = (2.25, 2.25, 8)
+  SyncOptions options;
+  options.swarm.social = 0.25;
+  EXPECT_EQ(Replay("leader", options, {kPeerRounds[0]}), (std::vector<Floats>{{4, 1, 9}, {1, -2, 3}}));
+  EXPECT_EQ(Replay("leader", options, kPeerRounds), (std::vector<Floats>{{12, -3, 11}, {2.25, 2.25, 8}}));
+}
+
+TEST(InformedPsoPsOracle, PullsToTheMeanWeightedByFitness) {
+  // w = 1/2, c2 = 1/4. beta = (3/2) ln 3 with f = (2, 1): -beta (2 - 1) / (3/2) = -ln 3, so t = (1/4, 3/4)
+  // 1: g = 1/4 (5, 2, 11) + 3/4 (1, -2, 3) = (2, -1, 5)
+  //    v0 = (4, 0, 8) + 1/4 (-3, -3, -6) = (3.25, -0.75, 6.5),  x0 = (4.25, 1.25, 9.5)
+  //    v1 = (0, -4, 0) + 1/4 (1, 1, 2) = (0.25, -3.75, 0.5),    x1 = (1.25, -1.75, 3.5)
+  // 2: f = (1, 2), t = (3/4, 1/4); y0 = (12.25, -2.75, 11.5), y1 = (-0.75, 4.25, 7.5)
+  //    g = (9, -1, 10.5)
+  //    v0 = 1/2 (3.25, -0.75, 6.5) + (8, -4, 2) + 1/4 (-3.25, 1.75, -1) = (8.8125, -3.9375, 5)
+  //    v1 = 1/2 (0.25, -3.75, 0.5) + (-2, 6, 4) + 1/4 (9.75, -5.25, 3) = (0.5625, 2.8125, 5)
+  SyncOptions options;
+  options.swarm.inertia = 0.5;
+  options.swarm.social = 0.25;
+  options.swarm.beta = 1.5 * std::log(3.0);
+  const auto first = Replay("informed-pso-ps", options, {kPeerRounds[0]});
+  ExpectNear(first[0], {4.25, 1.25, 9.5});
+  ExpectNear(first[1], {1.25, -1.75, 3.5});
+  const auto second = Replay("informed-pso-ps", options, kPeerRounds);
+  ExpectNear(second[0], {13.0625, -2.6875, 14.5});
+  ExpectNear(second[1], {1.8125, 1.0625, 8.5});
 }
 
 // Two rounds of two workers; what `swarm` and `total` have in common:

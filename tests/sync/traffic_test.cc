@@ -87,6 +87,64 @@ TEST_P(TrafficTest, AverageAllReducesTheWeightsOnceARoundAndNothingElse) {
   });
 }
 
+TEST_P(TrafficTest, ThePeersOfAverageSendWhatAverageSends) {
+  SyncOptions options;
+  options.period = 3;
+  for (const char* name : {"easgd", "slowmo", "diloco"}) {
+    Run(name, options, [&](HandDrivenWorker& worker, Synchronizer& sync, Meter meter, int) {
+      torch::optim::SGD optimizer(worker.parameters(), 0.1);
+      for (int step = 1; step <= 6; ++step) {
+        sync.Step(optimizer, torch::ones({}));
+        const bool exchanges = step % 3 == 0;
+        meter.ExpectSince(exchanges, 0, 0, exchanges ? AllReduce((kFlatSize + 1) * kFloat) : 0);
+      }
+    });
+  }
+}
+
+TEST_P(TrafficTest, InformedPsoPsGathersOneNumberAndAllReducesTheWeights) {
+  Run("informed-pso-ps", {}, [&](HandDrivenWorker&, Synchronizer& sync, Meter meter, int rank) {
+    sync.Exchange(2.0 + rank);
+    meter.ExpectSince(1, 0, 1, AllGather(kDouble) + AllReduce((kFlatSize + 1) * kFloat));
+    sync.Exchange(std::nan(""));  // nobody knows a guide
+    meter.ExpectSince(0, 0, 1, AllGather(kDouble));
+  });
+}
+
+TEST_P(TrafficTest, LeaderGathersOneNumberAndBroadcastsTheBest) {
+  Run("leader", {}, [&](HandDrivenWorker&, Synchronizer& sync, Meter meter, int rank) {
+    sync.Exchange(2.0 + rank);
+    meter.ExpectSince(0, 1, 1, AllGather(kDouble) + Broadcast(kFlatSize * kFloat));
+    sync.Exchange(std::nan(""));
+    meter.ExpectSince(0, 0, 1, AllGather(kDouble));
+  });
+}
+
+TEST_P(TrafficTest, TheGuardGathersTwoNumbersMore) {
+  for (const std::string& name : SynchronizerNames()) {
+    if (name == "ssgd") continue;
+    Traffic plain, guarded;
+    for (const bool guard : {false, true}) {
+      SyncOptions options;
+      options.guard = guard;
+      testing::RunRanks(GetParam(), [&](Communicator& comm) {
+        CountingCommunicator counting(comm);
+        HandDrivenWorker worker({3, 1, 700});
+        const auto sync = MakeSynchronizer(name, worker.params(), counting, options);
+        const Traffic before = counting.traffic();
+        sync->Exchange(1.0);
+        if (comm.rank() != 0) return;
+        Traffic& result = guard ? guarded : plain;
+        result = counting.traffic();
+        result.all_gathers -= before.all_gathers;
+        result.bytes_all_ranks -= before.bytes_all_ranks;
+      });
+    }
+    EXPECT_EQ(guarded.all_gathers, plain.all_gathers + 1) << name;
+    EXPECT_EQ(guarded.bytes_all_ranks, plain.bytes_all_ranks + AllGather(2 * kDouble)) << name;
+  }
+}
+
 TEST_P(TrafficTest, PsoPsGathersOneNumberAndBroadcastsTheBestOnceARound) {
   SyncOptions options;
   options.period = 2;
@@ -144,8 +202,11 @@ TEST_P(TrafficTest, NothingIsSentWhenTheTrainingEndedAtItsLastStep) {
       for (int step = 0; step < 3; ++step) sync.Step(optimizer, torch::full({}, std::nan("")));
       const std::int64_t weights = (kFlatSize + 1) * kFloat;
       if (name == "ssgd") meter.ExpectSince(3, 0, 0, 3 * AllReduce(weights));
-      if (name == "average") meter.ExpectSince(2, 0, 0, 2 * AllReduce(weights));
-      if (name == "pso-ps") meter.ExpectSince(0, 0, 2, 2 * AllGather(kDouble));
+      if (name == "average" || name == "slowmo" || name == "diloco" || name == "easgd") {
+        meter.ExpectSince(2, 0, 0, 2 * AllReduce(weights));
+      }
+      if (name == "pso-ps" || name == "leader" || name == "informed-pso-ps")
+        meter.ExpectSince(0, 0, 2, 2 * AllGather(kDouble));
       sync.Finish();
       meter.ExpectSince(0, 0, 0, 0);
     });

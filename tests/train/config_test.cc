@@ -42,7 +42,7 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
   };
   const std::vector<Case> cases{
       {[](auto& c) { c.sync = "psops"; }, "--sync", "'psops'", "did you mean 'pso-ps'?"},
-      {[](auto& c) { c.sync = ""; }, "--sync", "''", "one of average, pso-ps, ssgd"},
+      {[](auto& c) { c.sync = ""; }, "--sync", "''", "one of average, diloco, easgd"},
       {[](auto& c) { c.validation = -1; }, "--validation", "-1", "0 or more"},
       {[](auto& c) { c.lr = -0.25; }, "--lr", "-0.25", "at least 0"},
       {[](auto& c) { c.lr = kNaN; }, "--lr", "nan", "a number"},
@@ -67,6 +67,35 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.swarm.inertia = kNaN; }, "--inertia", "nan", "at least 0"},
       {[](auto& c) { c.swarm.cognitive = 4.5; }, "--cognitive", "4.5", "from 0 to 4"},
       {[](auto& c) { c.swarm.cognitive = kNaN; }, "--cognitive", "nan", "from 0 to 4"},
+      {[](auto& c) {
+         c.worker_lr = {.1, .2};
+       },
+       "--worker-lr", "is 2", "4, one for each worker"},
+      {[](auto& c) {
+         c.worker_lr = {.1, .2, -1, .1};
+       },
+       "--worker-lr", "-1", "at least 0"},
+      {[](auto& c) {
+         c.worker_lr = {.1, .2, .1, .1}, c.sync = "ssgd";
+       },
+       "--worker-lr", "ssgd", "give --lr"},
+      {[](auto& c) {
+         c.worker_lr = {.1, .2, .1, .1}, c.sync_warmup_steps = 9;
+       },
+       "--sync-warmup-steps", "9", "give one of them"},
+      {[](auto& c) {
+         c.label_noise = {0, 0, 0, 1.5};
+       },
+       "--label-noise", "1.5", "from 0 to 1"},
+      {[](auto& c) { c.label_noise = {1}; }, "--label-noise", "is 1", "4, one for each worker"},
+      {[](auto& c) { c.guard = true, c.sync = "ssgd"; }, "--guard", "ssgd", "no weights to judge"},
+      {[](auto& c) { c.sync_warmup_steps = -1; }, "--sync-warmup-steps", "-1", "at least 0"},
+      {[](auto& c) { c.peers.elastic_alpha = .5; }, "--elastic-alpha", "0.5", "below 2 / workers"},
+      {[](auto& c) { c.peers.slow_alpha = 0; }, "--slow-alpha", "0", "above 0"},
+      {[](auto& c) { c.peers.slow_beta = 1; }, "--slow-beta", "1", "below 1"},
+      {[](auto& c) { c.peers.outer_lr = 0; }, "--outer-lr", "0", "above 0"},
+      {[](auto& c) { c.peers.outer_momentum = 1; }, "--outer-momentum", "1", "below 1"},
+      {[](auto& c) { c.swarm.beta = -1; }, "--beta", "-1", "from 0"},
       {[](auto& c) { c.swarm.social = -1; }, "--social", "-1", "from 0 to 4"},
       {[](auto& c) { c.swarm.social = kInfinity; }, "--social", "inf", "from 0 to 4"},
       {[](auto& c) { c.swarm.memory_decay = 1.5; }, "--memory-decay", "1.5", "from 0 to 1"},
@@ -125,6 +154,15 @@ struct MakeDifferent {
     member = std::numeric_limits<std::uint64_t>::max();
   }
   void operator()(const char*, bool& member, const char*, const char*) const { member = !member; }
+  void operator()(const char*, Sharding& member, const char*, const char*) const {
+    member.skew_alpha = 1.0 / 3;
+  }
+  void operator()(const char*, std::optional<double>& member, const char*, const char*) const {
+    member = 1.0 / 3;
+  }
+  void operator()(const char*, std::vector<double>& member, const char*, const char*) const {
+    member = {1.0 / 3, 0};
+  }
   template <class E, class = std::enable_if_t<std::is_enum_v<E>>>
   void operator()(const char*, E& member, const char*, const char*) const {
     const auto& names = EnumNames<E>::kNames;
@@ -136,8 +174,11 @@ struct MakeDifferent {
 std::map<std::string, std::string> Fields(const TrainConfig& config) {
   std::map<std::string, std::string> fields;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
-    if constexpr (std::is_enum_v<std::decay_t<decltype(member)>>) {
+    using Member = std::decay_t<decltype(member)>;
+    if constexpr (std::is_enum_v<Member> || std::is_same_v<Member, Sharding>) {
       fields[name] = ToString(member);
+    } else if constexpr (std::is_same_v<Member, std::optional<double>>) {
+      fields[name] = member ? Json(*member).dump() : "none";
     } else {
       fields[name] = Json(member).dump();
     }

@@ -289,7 +289,7 @@ TEST_F(RunWorkerTest, MetricsHoldLossesExchangesAndEpochs) {
     EXPECT_EQ(exchanges[i].at("step"), std::min<std::size_t>(3 * (i + 1), 20));
     const std::vector<double> fitness = exchanges[i].at("fitness");
     ASSERT_EQ(fitness.size(), 2u);
-    EXPECT_EQ(exchanges[i].at("guide"), fitness[0] <= fitness[1] ? 0 : 1);
+    EXPECT_EQ(exchanges[i].at("best"), fitness[0] <= fitness[1] ? 0 : 1);
   }
   ASSERT_EQ(epochs.size(), 2u);
   for (std::size_t i = 0; i < epochs.size(); ++i) {

@@ -12,6 +12,9 @@ enum class RandomPurpose : std::uint32_t {
   kCognitive = 2,   // r1 of pso-ps (round = exchange, rank = worker)
   kSocial = 3,      // r2 of pso-ps (round = exchange, rank = worker)
   kInitialize = 4,  // seeds of libtorch's generators (round = 0, rank = worker)
+  kSketch = 5,      // signs of the sketches of weights (seed = round = rank = 0)
+  kLabelNoise = 6,  // labels that are replaced (index = sample, round = draw, rank = worker)
+  kShard = 7,       // which samples are whose (--shard label-skew)
 };
 
 // Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011): a counter-based generator, a pure function from

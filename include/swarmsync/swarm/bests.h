@@ -28,6 +28,9 @@ class Bests {
   // One exchange: the fitnesses of all workers, and which of them this one is.
   Verdict Update(const std::vector<double>& fitness, int rank);
 
+  // As if this worker had found nothing yet.
+  void ForgetPersonal() { personal_ = kNoFitness; }
+
   double personal() const { return personal_; }  // kNoFitness when there is none
   double global() const { return global_; }      // likewise
 

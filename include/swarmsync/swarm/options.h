@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "swarmsync/base/names.h"
 
 namespace swarmsync {
@@ -31,12 +33,14 @@ enum class Fitness {
   kProbe,      // loss at the end of the round on a probe batch that all workers share
 };
 
-// The options of pso-ps. Defaults: docs/pso-ps.md says where each comes from.
+// The options of the swarms. What is left open has a default for each synchronizer (WithDefaults() in
+// sync/options.h); docs/synchronizers.md says where each comes from.
 struct PsoOptions {
   Velocity velocity = Velocity::kTotal;
-  double inertia = 0.7;    // w, in [0, 1)
-  double cognitive = 0.0;  // c1 >= 0, pull to the personal best
-  double social = 0.1;     // c2 >= 0, pull to the global best
+  std::optional<double> inertia;  // w, in [0, 1)
+  double cognitive = 0.0;         // c1 >= 0, pull to the personal best
+  std::optional<double> social;   // c2 >= 0, pull to the guide
+  double beta = 1.0;              // >= 0: how much more a fitter worker counts in informed-pso-ps's guide
   RandomScope random = RandomScope::kNone;
   Memory memory = Memory::kCurrent;
   double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay

@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,24 +10,15 @@
 
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
-#include "swarmsync/swarm/options.h"
 #include "swarmsync/sync/loss_sum.h"
+#include "swarmsync/sync/options.h"
+#include "swarmsync/sync/round_trace.h"
 
 namespace torch::optim {
 class Optimizer;
 }
 
 namespace swarmsync {
-
-struct SyncOptions {
-  std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
-  std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
-                                 // an exchange. 0: unknown, and Finish() ends the training
-  std::uint64_t seed = 0;  // of the random factors
-  PsoOptions swarm;
-  Fitness fitness = Fitness::kTrainLoss;
-  std::function<double()> probe;  // for Fitness::kProbe: the loss at the weights as they are. Local
-};
 
 // When a rank stood in front of a collective operation and how long it took, waiting included, by the clock
 // of base/clock.h.
@@ -43,6 +33,7 @@ struct ExchangeRecord {
   std::vector<double> fitness;
   int guide = -1;
   bool guide_moved = false;
+  std::vector<int> left_out;  // by the guard
 };
 
 // Combines what the workers learn. One instance for each worker, made with MakeSynchronizer(); all ranks make
@@ -71,11 +62,12 @@ class Synchronizer {
   // more.
   void Finish();
 
-  // The parts of Step(), for who drives rounds by hand. Collective for the synchronizers that exchange there.
+  // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
+  // (sync/replay.h does so for all workers at once). Collective for the synchronizers that exchange there.
   void OnGradients();             // after backward(), before the optimizer's step: ssgd's exchange
   void Exchange(double fitness);  // after the local steps of a round: the others'
 
-  // The model to evaluate and keep: "mean of the workers" or "replica".
+  // The model to evaluate and keep: "mean of the workers", "center" or "replica".
   virtual std::string_view final_model() const { return "mean of the workers"; }
   // Writes its weights to `out` (like FlatParams::weights()), the same on all ranks. Collective.
   virtual void WriteFinalModel(const at::Tensor& out);
@@ -87,19 +79,38 @@ class Synchronizer {
   // The time of every exchange since the last call of this function.
   std::vector<SyncSpan> TakeSpans();
 
+  // What this rank saw in the rounds since the last call of this function. None while gradients are
+  // exchanged.
+  std::vector<RoundTrace> TakeTraces();
+
  protected:
-  // What this rank brings to an exchange. A worker that has finished is there but contributes nothing.
+  // What this rank is in an exchange.
+  enum class Role {
+    kWorks,     // brings its weights and its fitness
+    kLeftOut,   // the guard found it far out: brings nothing, and goes on from the guide with no velocity
+    kFinished,  // has no batches any more: is there, but brings nothing
+  };
   struct Turn {
     double fitness;
-    bool contributes;
+    Role role;
+    bool works() const { return role == Role::kWorks; }
   };
-  // One exchange. Returns how many ranks contributed. Collective.
+  // One exchange of weights. Returns how many ranks worked. Collective.
   virtual int DoExchange(const Turn& turn) = 0;
+  // Called at the end of the warm-up: the first round begins at the weights as they are. Local.
+  virtual void StartHere() {}
   // Whether gradients are exchanged at every step, rather than weights after a round.
-  virtual bool exchanges_gradients() const { return false; }
+  virtual bool only_gradients() const { return false; }
   // Called when all ranks have finished after different numbers of steps; rank `longest` made the most.
   // Collective.
   virtual void Settle(int /*longest*/) {}
+
+  // The fitness of each rank, by rank: kNoFitness from one that has finished, NaN from one that was left out,
+  // or whose fitness or weights are not finite. Collective: one all-gather.
+  std::vector<double> GatherFitness(const Turn& turn);
+  // How many of these have not finished.
+  static int CountWorking(const std::vector<double>& fitness);
+  bool WeightsAreFinite() const;
 
   FlatParams& params() { return params_; }
   Communicator& comm() { return comm_; }
@@ -107,23 +118,32 @@ class Synchronizer {
   ExchangeRecord& record() { return record_; }
 
  private:
+  bool exchanges_gradients() const { return only_gradients() || exchanged_steps_ < options_.warmup_steps; }
   int RunExchange(const Turn& turn);
+  int ExchangeGradients(const Turn& turn);
+  int ExchangeWeights(const Turn& turn);
+  void BeginRounds();
+  Role Judge(const Turn& turn, double distance);
+  double LossToJudge(const Turn& turn) const;
   double RoundFitness();
+  void TraceRound(const Turn& turn, const WeightSketch& end, const SyncSpan& span);
 
   FlatParams& params_;
   Communicator& comm_;
   SyncOptions options_;
   std::int64_t steps_ = 0;
   std::int64_t rounds_ = 0;
-  std::int64_t round_steps_ = 0;  // since the last exchange
+  std::int64_t round_steps_ = 0;      // since the last exchange
+  std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   bool finished_ = false;
+  bool left_out_ = false;  // of the last exchange
+  int contributors_ = 0;   // to the last exchange of gradients
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
+  WeightSketch position_;  // where the round began
+  std::vector<RoundTrace> traces_;
 };
-
-// The names that MakeSynchronizer() knows.
-std::vector<std::string> SynchronizerNames();
 
 // Makes the synchronizer of that name. Collective: rank 0's weights become everybody's. Borrows params and
 // comm. Throws UsageError for an unknown name, an option out of range, and when the ranks disagree about any

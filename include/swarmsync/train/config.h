@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "swarmsync/base/names.h"
+#include "swarmsync/data/sharding.h"
 #include "swarmsync/report/progress.h"
-#include "swarmsync/swarm/options.h"
+#include "swarmsync/sync/options.h"
 
 namespace swarmsync {
 
@@ -31,10 +33,13 @@ struct TrainConfig {
   std::string dataset = "mnist";
   std::string data_dir;  // "": DefaultDataDir()
   std::int64_t validation = 0;
+  Sharding shard;
+  std::vector<double> label_noise;  // by rank; empty: none
   std::string model = "lenet5";
 
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double lr = 0.1;
+  std::vector<double> worker_lr;  // by rank; empty: lr for all
   double momentum = 0;
   bool nesterov = false;
   double weight_decay = 0;
@@ -44,8 +49,11 @@ struct TrainConfig {
 
   std::string sync = "pso-ps";
   std::int64_t period = 16;
+  std::int64_t sync_warmup_steps = 0;
   PsoOptions swarm;
   Fitness fitness = Fitness::kTrainLoss;
+  bool guard = false;
+  PeerOptions peers;
 
   std::int64_t workers = 4;
   Backend backend = Backend::kProcesses;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -28,8 +29,9 @@ class TrainObserver {
   virtual void OnProgress(const Progress&) {}  // at most some ten times a second
   virtual void OnLoss(std::int64_t /*step*/, double /*epoch*/, double /*mean_loss*/) {
   }  // every log_every steps
-  virtual void OnExchange(std::int64_t /*step*/, std::int64_t /*round*/, const ExchangeRecord&) {
-  }  // not for ssgd
+  // Each round, told at the end of its epoch. bytes: sent in it by a worker, the mean. Not for exchanges of
+  // gradients.
+  virtual void OnRound(const RoundRecord&, double /*epoch*/, double /*bytes*/) {}
   virtual void OnEpoch(const Epoch&) {}
   virtual void CheckStop() {}  // before every step; throws what shall end the training
 };
@@ -37,6 +39,7 @@ class TrainObserver {
 struct TrainerOptions {
   std::int64_t total_steps = 0;  // of one worker; as in SyncOptions
   std::int64_t log_every = 50;
+  std::function<double()> bytes_sent = [] { return 0.0; };  // by a worker up to now, the mean
 };
 
 struct TrainResult {
@@ -46,6 +49,8 @@ struct TrainResult {
   std::optional<Evaluation> validation;
   Ledger ledger;  // of this rank, without the caller's setup and checkpoint
   double samples_per_second = 0;
+  double bytes_sent =
+      0;  // by a worker while it trained, the mean; evaluation and the final model are not in it
 };
 
 // The only training loop: sampler, data set, forward, backward, Synchronizer::Step(). Evaluates after every
@@ -54,9 +59,9 @@ struct TrainResult {
 class Trainer {
  public:
   // model's parameters are in params; sync works on params and (through a decorator, perhaps) on comm. comm:
-  // for evaluation and accounts. validation_ids: of data.train, may be empty.
+  // for evaluation and accounts. validation_ids: of validation_set, may be empty.
   Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optimizer& optimizer, Synchronizer& sync,
-          Communicator& comm, const Dataset& data, ShardedSampler& sampler,
+          Communicator& comm, const Dataset& data, ShardedSampler& sampler, const ImageSet& validation_set,
           std::vector<std::int64_t> validation_ids, TrainerOptions options);
 
   // Trains, and leaves in the model the weights that the synchronizer names as final, the same on all ranks.
@@ -67,6 +72,7 @@ class Trainer {
   double TrainEpoch(std::int64_t epoch, TrainObserver& observer);
   TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
   double SettleAccounts(const class LossSum& epoch_loss);
+  void TellRounds(TrainObserver& observer);
   Progress MakeProgress(double loss) const;
 
   ImageClassifier& model_;
@@ -76,6 +82,7 @@ class Trainer {
   Communicator& comm_;
   const Dataset& data_;
   ShardedSampler& sampler_;
+  const ImageSet& validation_set_;
   std::vector<std::int64_t> validation_ids_, test_ids_;
   TrainerOptions options_;
 
@@ -83,8 +90,10 @@ class Trainer {
   double started_ = 0;       // when the first step began
   double in_exchanges_ = 0;  // seconds, waiting included
   Ledger ledger_;
-  std::vector<SyncSpan> spans_;  // of the epoch
-  at::Tensor images_, labels_;   // the mini-batch
+  std::vector<SyncSpan> spans_;      // of the epoch
+  std::vector<double> round_bytes_;  // likewise
+  RoundRecorder rounds_;
+  at::Tensor images_, labels_;  // the mini-batch
   at::Tensor final_weights_, own_weights_;
 };
 

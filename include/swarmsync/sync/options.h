@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "swarmsync/swarm/options.h"
+
+namespace swarmsync {
+
+// The options of the synchronizers that are no swarms. docs/synchronizers.md has the equations.
+struct PeerOptions {
+  double elastic_alpha = 0;     // easgd: a worker's step towards the center; 0: 0.9 / workers
+  double slow_alpha = 1;        // slowmo: the outer step; 1 is BMUF
+  double slow_beta = 0.5;       // slowmo: the outer momentum, in [0, 1)
+  double outer_lr = 0.7;        // diloco: learning rate of the outer SGD
+  double outer_momentum = 0.9;  // diloco: its Nesterov momentum, in [0, 1)
+};
+
+struct SyncOptions {
+  std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
+  std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
+                                 // an exchange. 0: unknown, and Finish() ends the training
+  std::int64_t warmup_steps = 0;  // as many steps at the start exchange gradients, as ssgd does; the rounds
+                                  // begin after them (post-local SGD)
+  std::uint64_t seed = 0;         // of the random factors
+  PsoOptions swarm;
+  PeerOptions peers;
+  Fitness fitness = Fitness::kTrainLoss;
+  bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
+  std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
+                                  // Local. Fitness::kProbe needs it; the guard judges by it, or by the
+                                  // round's fitness when there is none
+};
+
+// Throws UsageError that names the option, the value found and the values allowed.
+void Validate(const PeerOptions& options, int workers);
+
+// The names that MakeSynchronizer() knows.
+std::vector<std::string> SynchronizerNames();
+
+// The options, under their flags' names, that the synchronizer of that name looks at, beyond those that
+// belong to all. Throws UsageError for an unknown name.
+std::vector<std::string> OptionsOf(std::string_view synchronizer);
+
+// The options with what was left open filled in by the defaults of the synchronizer of that name. Throws
+// UsageError for an unknown name.
+PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options);
+
+}  // namespace swarmsync

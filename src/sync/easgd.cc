@@ -1,0 +1,59 @@
+// easgd, elastic averaging SGD, synchronous (Zhang, Choromanska and LeCun 2015): the workers and a center are
+// tied by springs.
+//
+//   delta_i = alpha (y_i - c);  x_i <- y_i - delta_i;  c <- c + sum_i delta_i
+//
+// alpha is 0.9 / N unless given: the center then moves by 0.9 of the way to the workers' mean. It needs
+// N alpha < 2. Every rank keeps the center; one all-reduce of the sum of y_i moves it:
+// sum_i delta_i = alpha (sum_i y_i - n c).
+//
+// Departs from the paper: the paper's workers exchange one by one; here all do at once, after every round.
+// Policies: buffers stay local; the optimizer's momentum is kept; a worker whose weights are not finite
+// spoils the center, unless the guard leaves it out: then it goes on from the center. A worker that has
+// finished stays where it is.
+
+#include <ATen/ATen.h>
+
+#include "sync/algorithms.h"
+#include "sync/worker_sum.h"
+
+namespace swarmsync {
+namespace {
+
+class Easgd : public Synchronizer {
+ public:
+  Easgd(FlatParams& params, Communicator& comm, const SyncOptions& options)
+      : Synchronizer(params, comm, options),
+        alpha_(options.peers.elastic_alpha > 0 ? options.peers.elastic_alpha : 0.9 / comm.size()),
+        positions_(params),
+        center_(params.weights().clone()) {}
+
+  std::string_view name() const override { return "easgd"; }
+  std::string_view final_model() const override { return "center"; }
+  void WriteFinalModel(const at::Tensor& out) override { out.copy_(center_); }
+
+ protected:
+  void StartHere() override { center_.copy_(params().weights()); }
+
+  int DoExchange(const Turn& turn) override {
+    const int count = positions_.Add(params().weights(), 1, turn.works(), comm());
+    at::Tensor weights = params().weights();
+    if (turn.works()) weights.lerp_(center_, alpha_);
+    center_.mul_(1 - alpha_ * count).add_(positions_.sum(), alpha_);
+    if (turn.role == Role::kLeftOut) weights.copy_(center_);
+    return count;
+  }
+
+ private:
+  double alpha_;
+  WorkerSum positions_;
+  at::Tensor center_;  // c, the same on all ranks
+};
+
+}  // namespace
+
+std::unique_ptr<Synchronizer> MakeEasgd(FlatParams& params, Communicator& comm, const SyncOptions& options) {
+  return std::make_unique<Easgd>(params, comm, options);
+}
+
+}  // namespace swarmsync

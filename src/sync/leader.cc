@@ -1,0 +1,60 @@
+// leader, after Leader SGD (Teng et al. 2019): the workers are pulled to the best of them.
+//
+//   j = argmin_i f_i                              (ties: the lowest rank; never one that is not finite)
+//   x_i <- y_i + c2 (y_j - y_i)
+//
+// An exchange is one all-gather of N doubles and one broadcast of the weights. Departs from the paper, which
+// pulls at every step; here the pull comes at every exchange. It is pso-ps with its pull alone.
+//
+// Policies: buffers stay local; the optimizer's momentum is kept; a worker whose fitness is not finite never
+// leads and is pulled like the others. One that the guard leaves out goes on from the leader. One that has
+// finished stays where it is.
+
+#include <ATen/ATen.h>
+
+#include "swarmsync/swarm/bests.h"
+#include "sync/algorithms.h"
+
+namespace swarmsync {
+namespace {
+
+class Leader : public Synchronizer {
+ public:
+  Leader(FlatParams& params, Communicator& comm, const SyncOptions& options)
+      : Synchronizer(params, comm, options), leader_(params.NewState()) {}
+
+  std::string_view name() const override { return "leader"; }
+
+ protected:
+  int DoExchange(const Turn& turn) override {
+    const std::vector<double> fitness = GatherFitness(turn);
+    const int best = BestOf(fitness);
+    record().fitness = fitness;
+    record().guide = best;
+    record().guide_moved = best >= 0;
+    if (best >= 0) Follow(best, turn);
+    return CountWorking(fitness);
+  }
+
+ private:
+  void Follow(int best, const Turn& turn) {
+    at::Tensor weights = params().weights();
+    if (best == comm().rank()) {
+      comm().Broadcast(weights, best);
+      return;
+    }
+    comm().Broadcast(leader_, best);
+    if (turn.works()) weights.lerp_(leader_, options().swarm.social.value());
+    if (turn.role == Role::kLeftOut) weights.copy_(leader_);
+  }
+
+  at::Tensor leader_;  // where the best worker's weights arrive
+};
+
+}  // namespace
+
+std::unique_ptr<Synchronizer> MakeLeader(FlatParams& params, Communicator& comm, const SyncOptions& options) {
+  return std::make_unique<Leader>(params, comm, options);
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,51 @@
+#include "sync/particle.h"
+
+#include <ATen/ATen.h>
+
+#include "swarmsync/swarm/update.h"
+
+namespace swarmsync {
+namespace {
+
+float* At(const at::Tensor& flat, const FlatParams::Slot& slot) {
+  return flat.defined() ? flat.data_ptr<float>() + slot.offset : nullptr;
+}
+
+}  // namespace
+
+Particle::Particle(FlatParams& params, const SyncOptions& options, int rank)
+    : params_(params),
+      options_(options.swarm),
+      seed_(options.seed),
+      rank_(static_cast<std::uint32_t>(rank)),
+      velocity_(params.NewState()) {
+  if (options_.velocity == Velocity::kTotal) start_ = params.weights().clone();
+}
+
+void Particle::StartHere() {
+  if (start_.defined()) start_.copy_(params_.weights());
+}
+
+void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange) {
+  RandomFactors random{Philox(seed_), options_.random, exchange, rank_};
+  for (const FlatParams::Slot& slot : params_.slots()) {
+    ParticleSpan span;
+    span.size = slot.size;
+    span.weights = At(params_.weights(), slot);
+    span.velocity = At(velocity_, slot);
+    span.start = At(start_, slot);
+    span.personal_best = At(personal_best, slot);
+    span.global_best = At(guide, slot);
+    random.first_element = static_cast<std::uint64_t>(slot.logical_offset);
+    MoveParticle(span, options_, random);
+    ++random.tensor;
+  }
+}
+
+void Particle::Restart(const at::Tensor& position) {
+  params_.weights().copy_(position);
+  StartHere();
+  velocity_.zero_();
+}
+
+}  // namespace swarmsync

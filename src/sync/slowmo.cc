@@ -1,0 +1,35 @@
+// slowmo, slow momentum (Wang, Tantia, Ballas and Rabbat 2020). With alpha = 1 it is classical block
+// momentum, BMUF (Chen and Huo 2016); with beta = 0 too it is averaging.
+//
+//   v <- beta v + (mean_i y_i - x);  x <- x + alpha v
+//
+// Departs from the paper's spelling: v = -lr u, which is the same at a constant learning rate and does not
+// divide by it.
+
+#include <ATen/ATen.h>
+
+#include "sync/algorithms.h"
+#include "sync/outer.h"
+
+namespace swarmsync {
+namespace {
+
+class SlowMo : public OuterSynchronizer {
+ public:
+  using OuterSynchronizer::OuterSynchronizer;
+  std::string_view name() const override { return "slowmo"; }
+
+ protected:
+  void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) override {
+    velocity.mul_(options().peers.slow_beta).add_(mean.sub_(start));
+    start.add_(velocity, options().peers.slow_alpha);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Synchronizer> MakeSlowMo(FlatParams& params, Communicator& comm, const SyncOptions& options) {
+  return std::make_unique<SlowMo>(params, comm, options);
+}
+
+}  // namespace swarmsync
