@@ -29,8 +29,8 @@ bool IsOutOfMemory(const std::string& text) {
          text.find("can't allocate memory") != std::string::npos;
 }
 
-// A training step frees and takes the same megabytes again and again. By default glibc gives them back to the system
-// in between, and the kernel clears them anew: some 15 % of a step of LeNet-5 (docs/speed.md).
+// A training step frees and takes the same megabytes again and again. By default glibc gives them back to the
+// system in between, and the kernel clears them anew: some 15 % of a step of LeNet-5 (docs/speed.md).
 void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
@@ -77,6 +77,7 @@ int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& model
   Action run;
   AddTrainCommand(tool, context, run);
   AddWorkerCommand(tool, context, run);
+  AddCompareCommand(tool, context, run);
   AddEvaluateCommand(tool, context, run);
   AddDataCommand(tool, context, run);
   AddInfoCommand(tool, context, run);

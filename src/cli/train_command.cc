@@ -21,6 +21,8 @@
 #include "cli/commands.h"
 #include "cli/library_logs.h"
 #include "cli/stop_signals.h"
+#include "cli/train_flags.h"
+#include "report/run_report.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -29,80 +31,9 @@
 #include "swarmsync/launch/supervisor.h"
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/run_worker.h"
-#include "train/config_fields.h"
 
 namespace swarmsync {
 namespace {
-
-// "0.1,0.2"
-std::vector<double> ParseNumbers(const std::string& text) {
-  std::vector<double> numbers;
-  for (const std::string& part : CLI::detail::split(text, ',')) {
-    double number = 0;
-    if (!CLI::detail::lexical_cast(part, number)) {
-      throw UsageError(
-          fmt::format("'{}' in '{}' is not a number; give numbers with commas between", part, text));
-    }
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
-// Adds a flag for each field of the configuration.
-struct FlagAdder {
-  CLI::App& command;
-
-  template <class T>
-  void operator()(const char* name, T& member, const char* help, const char* group) const {
-    const std::string flag = std::string("--") + name;
-    CLI::Option* option = nullptr;
-    if constexpr (std::is_same_v<T, bool>) {
-      option = command.add_flag(flag, member, help);
-    } else if constexpr (std::is_enum_v<T>) {
-      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseEnum<T>(text); });
-      option->type_name("NAME")->default_str(ToString(member));
-    } else if constexpr (std::is_same_v<T, Sharding>) {
-      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseSharding(text); });
-      option->type_name("NAME")->default_str(ToString(member));
-    } else if constexpr (std::is_same_v<T, std::optional<double>>) {
-      option = command.add_option(flag, member, help)->type_name("X");
-    } else if constexpr (std::is_same_v<T, std::vector<double>>) {
-      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseNumbers(text); });
-      option->type_name("X,X,...");
-    } else {
-      option = command.add_option(flag, member, help);
-      if (member != T()) option->capture_default_str();
-      option->type_name(std::is_same_v<T, std::string> ? "TEXT" : std::is_integral_v<T> ? "N" : "X");
-      // Without this, -1 wraps around.
-      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
-    }
-    option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  }
-
- private:
-  // parse: throws UsageError for what it does not know.
-  CLI::Option* AddParsed(const std::string& flag, const char* help,
-                         const std::function<void(const std::string&)>& parse) const {
-    const auto parse_flag = [flag, parse](const std::string& text) {
-      try {
-        parse(text);
-      } catch (const UsageError& error) {
-        throw UsageError(flag + ": " + error.what());
-      }
-    };
-    return command.add_option_function<std::string>(flag, parse_flag, help);
-  }
-};
-
-// 0 stands for "not given" in these; given, it is an error.
-void RefuseZero(const CLI::App& command) {
-  for (const char* flag : {"--epochs", "--steps", "--threads-per-worker", "--min-workers"}) {
-    const CLI::Option* option = command.get_option(flag);
-    if (option->count() > 0 && option->as<std::int64_t>() == 0) {
-      throw UsageError(fmt::format("{} is 0; it must be at least 1", flag));
-    }
-  }
-}
 
 std::string NewRunDirectory(const TrainConfig& config) {
   const std::string base =
@@ -188,6 +119,11 @@ void PrintSummary(const TrainConfig& config) {
     fmt::print(" {} {:.1f} %", part, 100 * number(fmt::format("{}_seconds", part).c_str()) / wall);
   }
   fmt::print("\nresults are in {}\n", config.out);
+}
+
+void Conclude(const TrainConfig& config) {
+  WriteRunReport(RunFiles{config.out});
+  PrintSummary(config);
 }
 
 // Shows what rank 0 tells.
@@ -301,7 +237,7 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
     const TrainConfig config = Complete(given, launched->size);
     if (launched->rank == 0) Warn(config, command);
     RunLaunched(config, context.models, context.started);
-    if (launched->rank == 0) PrintSummary(config);
+    if (launched->rank == 0) Conclude(config);
     return 0;
   }
   Validate(given);
@@ -323,7 +259,7 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
     RemoveUnfinished(RunFiles{config.out});
     throw;
   }
-  PrintSummary(config);
+  Conclude(config);
   return 0;
 }
 
@@ -359,10 +295,8 @@ void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run)
   command->footer(
       "Example: swarmsync train --dataset mnist --model lenet5 --sync pso-ps --workers 4 --period 16\n"
       "Under torchrun, mpirun or srun (without --workers) this process is one worker of that job.");
-  VisitFields(*config, FlagAdder{*command});
-  command->add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
-      ->type_name("FILE")
-      ->group("The run");
+  AddTrainFlags(*command, *config);
+  AddConfigFlag(*command);
   command->callback([&run, &context, command, config] {
     run = [&context, command, config] { return Train(*command, *config, context); };
   });

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {

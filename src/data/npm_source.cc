@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "data/gzip.h"
-#include "data/subprocess.h"
+#include "base/subprocess.h"
 #include "data/tar.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"

@@ -14,6 +14,7 @@ namespace swarmsync {
 namespace {
 
 constexpr std::string_view kIid = "iid", kLabelSkew = "label-skew:";
+constexpr double kLeastAlpha = 1e-3, kGreatestAlpha = 1e6;
 enum ShardRound : std::uint32_t { kMixRound = 0, kClassRound = 1, kOrderRound = 2 };
 
 // Uniform in (0, 1).
@@ -80,11 +81,13 @@ Sharding ParseSharding(std::string_view text) {
     const std::string_view number = text.substr(kLabelSkew.size());
     double alpha = 0;
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), alpha);
-    if (error == std::errc() && end == number.data() + number.size() && alpha > 0 && std::isfinite(alpha)) {
+    if (error == std::errc() && end == number.data() + number.size() && alpha >= kLeastAlpha &&
+        alpha <= kGreatestAlpha) {
       return {alpha};
     }
   }
-  throw UsageError(fmt::format("'{}'; it must be iid, or label-skew:ALPHA with a number above 0", text));
+  throw UsageError(
+      fmt::format("'{}'; it must be iid, or label-skew:ALPHA with a number from 0.001 to 1000000", text));
 }
 
 std::string ToString(const Sharding& sharding) {
@@ -95,6 +98,8 @@ std::vector<std::vector<std::int64_t>> ShardByLabel(const ImageSet& set,
                                                     const std::vector<std::int64_t>& sample_ids,
                                                     std::int64_t num_classes, std::int64_t workers,
                                                     double alpha, std::uint64_t seed) {
+  if (workers < 1)
+    throw UsageError(fmt::format("the number of workers is {}; it must be at least 1", workers));
   const std::size_t share = sample_ids.size() / static_cast<std::size_t>(workers);
   if (share == 0) {
     throw UsageError(fmt::format("{} workers, but only {} training samples", workers, sample_ids.size()));

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 constexpr const char* kLogDirectory = "logs";
 
 std::vector<fs::path> AllFiles(const RunFiles& files) {
-  return {files.config(), files.workers(), files.metrics(), files.summary(), files.model()};
+  return {files.config(), files.workers(), files.metrics(), files.summary(), files.model(), files.report()};
 }
 
 void RemoveEarlierRun(const RunFiles& files) {

@@ -16,12 +16,13 @@ WeightSketch::WeightSketch(const float* values, std::int64_t size) {
   PhiloxStream signs(Philox(kSignSeed), 0, 0, RandomPurpose::kSketch);
   for (std::int64_t row = 0; row < size; row += kBuckets) {
     const std::int64_t count = std::min(kBuckets, size - row);
+    const auto order = static_cast<std::int64_t>(signs.NextWord() % kBuckets);
     for (std::int64_t begin = 0; begin < count; begin += 32) {
       const std::uint32_t word = signs.NextWord();
       const std::int64_t end = std::min<std::int64_t>(begin + 32, count);
       for (std::int64_t b = begin; b < end; ++b) {
         const auto negative = static_cast<int>(word >> (b - begin) & 1);
-        buckets_[b] += (1 - 2 * negative) * static_cast<double>(values[row + b]);
+        buckets_[b ^ order] += (1 - 2 * negative) * static_cast<double>(values[row + b]);
       }
     }
   }

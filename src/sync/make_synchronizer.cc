@@ -14,6 +14,7 @@ struct Entry {
   const char* name;
   std::unique_ptr<Synchronizer> (*make)(FlatParams&, Communicator&, const SyncOptions&);
   std::vector<std::string> options;  // flags of its own
+  double cost = 1;                   // of an exchange, in all-reduces of the weights
   double inertia = 0, social = 0;    // defaults, where these are among the options
 };
 
@@ -22,11 +23,12 @@ const std::vector<Entry>& Entries() {
       {"average", MakeAverage, {}},
       {"diloco", MakeDiLoCo, {"outer-lr", "outer-momentum"}},
       {"easgd", MakeEasgd, {"elastic-alpha"}},
-      {"informed-pso-ps", MakeInformedPsoPs, {"inertia", "social", "random", "fitness", "beta"}, 0.7, 1.0},
-      {"leader", MakeLeader, {"social", "fitness"}, 0, 0.1},
+      {"informed-pso-ps", MakeInformedPsoPs, {"inertia", "social", "random", "fitness", "beta"}, 1, 0.7, 1.0},
+      {"leader", MakeLeader, {"social", "fitness"}, 0.5, 0, 0.1},
       {"pso-ps",
        MakePsoPs,
        {"velocity", "inertia", "cognitive", "social", "random", "memory", "memory-decay", "fitness"},
+       0.5,
        0.7,
        0.1},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},
@@ -113,6 +115,8 @@ std::vector<std::string> SynchronizerNames() {
 }
 
 std::vector<std::string> OptionsOf(std::string_view synchronizer) { return Find(synchronizer).options; }
+
+double RelativeCost(std::string_view synchronizer) { return Find(synchronizer).cost; }
 
 PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options) {
   const Entry& entry = Find(synchronizer);

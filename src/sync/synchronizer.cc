@@ -102,6 +102,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (contributors == 0) return 0;
 
   trace.left_out = left_out_ = role == Role::kLeftOut;
+  if (left_out_) trace.fitness = std::numeric_limits<double>::quiet_NaN();  // it could not be the best
   const WeightSketch after = SketchOf(params_.weights());
   trace.pull = (after - trace.end).Norm();
   trace.move = (after - position_).Norm();

@@ -13,6 +13,7 @@ struct RunFiles {
   std::filesystem::path workers() const { return directory / "workers.json"; }
   std::filesystem::path metrics() const { return directory / "metrics.jsonl"; }
   std::filesystem::path summary() const { return directory / "summary.json"; }
+  std::filesystem::path report() const { return directory / "report.html"; }
   std::filesystem::path model() const { return directory / "model.safetensors"; }
   std::filesystem::path worker_log(int rank) const;
 };

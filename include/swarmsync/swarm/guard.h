@@ -10,13 +10,13 @@ struct Conduct {
   double distance = 0;  // |y - x|
 };
 
-// Which workers an exchange should do without: those whose loss is NaN, and those whose loss or distance is
-// far above the others', that is above
-//   m + max(r |m|, 5 · 1.4826 · MAD)
-// with m the median of the workers whose loss is finite (the lower of two), MAD the median of their distances
-// from it, and r 1 for the loss, 9 for the distance: twice the loss and ten times the way are always allowed.
-// A worker that has finished is not judged and never left out. When no loss is finite nobody is left out, for
-// there is no one to go on from. Pure; every rank finds the same. Result: by rank, as `workers`.
+// Which workers an exchange should do without: those whose loss is NaN; those whose loss is above
+//   m + max(|m|, 5 · 1.4826 · MAD)
+// with m the median of the finite losses (the lower of two) and MAD the median of their distances from it;
+// and those that have gone more than ten times as far as the median of the workers with a finite loss.
+// Someone always remains: when both rules together would leave out all, the loss alone decides, and when no
+// loss is finite nobody is left out. A worker that has finished is not judged and never left out. Pure; every
+// rank finds the same. Result: by rank, as `workers`.
 std::vector<bool> FarOut(const std::vector<Conduct>& workers);
 
 }  // namespace swarmsync

@@ -45,6 +45,10 @@ std::vector<std::string> SynchronizerNames();
 // belong to all. Throws UsageError for an unknown name.
 std::vector<std::string> OptionsOf(std::string_view synchronizer);
 
+// What an exchange of the synchronizer of that name sends, as a part of an all-reduce of the weights: 1, or
+// 0.5 for a broadcast. Throws UsageError for an unknown name.
+double RelativeCost(std::string_view synchronizer);
+
 // The options with what was left open filled in by the defaults of the synchronizer of that name. Throws
 // UsageError for an unknown name.
 PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options);

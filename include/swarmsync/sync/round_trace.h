@@ -11,7 +11,7 @@ namespace swarmsync {
 struct RoundTrace {
   std::int64_t round = 0;   // counted from 1, as Synchronizer::rounds()
   std::int64_t step = 0;    // of this rank, at the end of the round
-  double fitness = 0;       // kNoFitness for a worker that has finished
+  double fitness = 0;       // kNoFitness for a worker that has finished, NaN for one that was left out
   double displacement = 0;  // |y - x|: what the local steps moved
   double pull = 0;          // |x' - y|: what the exchange moved
   double move = 0;          // |x' - x|: the whole round, the velocity of a swarm with velocity `total`
@@ -23,14 +23,14 @@ struct RoundTrace {
 // What all ranks saw of it together.
 struct RoundRecord {
   std::int64_t round = 0;
-  std::int64_t step = 0;
-  std::vector<double> fitness;  // by rank
+  std::int64_t step = 0;        // of rank 0
+  std::vector<double> fitness;  // by rank; NaN for one that was left out
   int best = -1;                // the rank with the least finite fitness
   double improvement = 0;       // of the least fitness so far, 0 when this round found no better
   double spread = 0;            // root mean square distance of the workers' y from their mean
   double displacement = 0;      // means over the workers
   double pull = 0, move = 0;
-  double seconds = 0;         // mean over the workers
+  double seconds = 0;         // mean over all ranks
   std::vector<int> left_out;  // ranks
 };
 

@@ -1,4 +1,4 @@
-#include "data/subprocess.h"
+#include "base/subprocess.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

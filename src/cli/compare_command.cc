@@ -1,0 +1,373 @@
+// `swarmsync compare`: flags to a grid; then the runs of the plan, one `swarmsync train` after another, each
+// a process of its own, so that one that fails does not end the others. The records in --out are all the
+// state there is: the plan (compare/plan.h) says from them what comes next.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "base/subprocess.h"
+#include "cli/commands.h"
+#include "cli/stop_signals.h"
+#include "cli/train_flags.h"
+#include "compare/plan.h"
+#include "compare/results.h"
+#include "compare/run_store.h"
+#include "report/html_report.h"
+#include "report/run_report.h"
+#include "swarmsync/base/clock.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
+#include "swarmsync/train/run_worker.h"
+#include "train/config_fields.h"
+
+namespace swarmsync {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGroup = "The comparison";
+constexpr std::size_t kMostExchanges = 30;  // records of a run that are kept for the report
+constexpr std::size_t kMostEpochs = 100;
+constexpr std::chrono::hours kLongestRun{24 * 30};
+
+// Flags of train that a comparison sets itself, and those that hold a list for one run.
+const std::vector<std::string> kOwn = {"seed", "out", "overwrite", "quiet", "progress", "validation"};
+const std::vector<std::string> kListForOneRun = {"worker-lr", "label-noise"};
+
+bool Contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+struct CompareArguments {
+  std::vector<std::pair<std::string, std::string>> train;  // flags of train and their texts; "": not given
+  std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
+  std::int64_t validation = 5000, samples = 0;
+  int extensions = 6;
+  std::string budget = "epochs", out;
+  bool retry_failed = false, quiet = false;
+};
+
+void AddFlags(CLI::App& command, CompareArguments& arguments) {
+  TrainConfig defaults;
+  arguments.train.reserve(100);  // CLI11 keeps references to the texts
+  VisitFields(defaults, [&](const char* name, const auto& member, const char* help, const char* group) {
+    if (Contains(kOwn, name)) return;
+    std::string& text = arguments.train.emplace_back(name, "").second;
+    const std::string flag = std::string("--") + name;
+    using Member = std::decay_t<decltype(member)>;
+    CLI::Option* option = std::is_same_v<Member, bool>
+                              ? command.add_flag(flag + "{true}", text, help)
+                              : command.add_option(flag, text, help)->type_name("LIST");
+    option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  });
+  const auto add = [&](const char* flag, auto& member, const char* help) {
+    return command.add_option(flag, member, help)
+        ->group(kGroup)
+        ->capture_default_str()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  add("--seeds", arguments.seeds, "seeds of the final runs, on the test set");
+  add("--tuning-seeds", arguments.tuning_seeds, "seeds of the runs that choose the setting");
+  add("--validation", arguments.validation, "training samples held out while tuning")
+      ->check(CLI::PositiveNumber);
+  add("--budget", arguments.budget,
+      "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
+  add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
+  add("--extensions", arguments.extensions, "how often a grid may be extended whose best lies at its edge")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
+      ->group(kGroup)
+      ->required();
+  command.add_flag("--retry-failed", arguments.retry_failed, "make failed runs again")->group(kGroup);
+  command.add_flag("--quiet", arguments.quiet, "print nothing but errors")->group(kGroup);
+}
+
+// Divides "pso-ps:0.1,0.2;leader:0.3" into synchronizers and their lists; without a synchronizer's name in
+// front, the list is for all ("").
+std::vector<std::pair<std::string, std::string>> PerSynchronizer(const std::string& text) {
+  const std::vector<std::string> names = SynchronizerNames();
+  std::vector<std::pair<std::string, std::string>> parts;
+  for (const std::string& part : CLI::detail::split(text, ';')) {
+    const std::size_t colon = part.find(':');
+    if (colon == std::string::npos || !Contains(names, part.substr(0, colon))) return {{"", text}};
+    parts.emplace_back(part.substr(0, colon), part.substr(colon + 1));
+  }
+  return parts;
+}
+
+// The values of a flag: a list, or one.
+std::vector<std::string> ValuesOf(const std::string& flag, const std::string& text) {
+  if (Contains(kListForOneRun, flag)) return {text};
+  std::vector<std::string> values = SplitList(text);
+  for (const std::string& value : values) {
+    if (value.empty())
+      throw UsageError(fmt::format("--{} is '{}'; a value is missing beside a comma", flag, text));
+    if (std::count(values.begin(), values.end(), value) > 1) {
+      throw UsageError(fmt::format("--{} is '{}'; {} is there twice", flag, text, value));
+    }
+  }
+  return values;
+}
+
+std::vector<std::int64_t> Numbers(const std::string& flag, const std::vector<std::string>& texts) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& text : texts) {
+    std::int64_t number = 0;
+    if (!CLI::detail::lexical_cast(text, number) || number < 1) {
+      throw UsageError(fmt::format("--{} has '{}'; it must be a number of at least 1", flag, text));
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// What `train` would make of a run's flags. Throws what it would.
+TrainConfig ConfigOf(const Flags& flags) {
+  CLI::App train;
+  TrainConfig config;
+  AddTrainFlags(train, config);
+  std::vector<std::string> reversed;
+  for (const auto& [flag, value] : flags) reversed.push_back(fmt::format("--{}={}", flag, value));
+  try {
+    train.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    const std::string text = error.what();
+    throw UsageError(text.substr(0, text.find('\n')));
+  }
+  RefuseZero(train);
+  Validate(config);
+  return config;
+}
+
+CompareOptions OptionsFrom(const CompareArguments& arguments) {
+  const TrainConfig defaults;
+  CompareOptions options;
+  options.datasets = {defaults.dataset};
+  options.synchronizers = {"average", "pso-ps"};
+  options.periods = {defaults.period};
+  options.common = {{"backend", ToString(Backend::kThreads)},
+                    {"batch-size", std::to_string(defaults.batch_size)},
+                    {"workers", std::to_string(defaults.workers)}};
+  bool has_length = false;
+  for (const auto& [flag, text] : arguments.train) {
+    if (text.empty()) continue;
+    if (const auto parts = PerSynchronizer(text); !parts.front().first.empty()) {
+      for (const auto& [sync, list] : parts) options.axes.push_back({flag, ValuesOf(flag, list), sync});
+      continue;
+    }
+    const std::vector<std::string> values = ValuesOf(flag, text);
+    has_length = has_length || flag == "epochs" || flag == "steps";
+    if (flag == "dataset") {
+      options.datasets = values;
+    } else if (flag == "sync") {
+      options.synchronizers = values;
+    } else if (flag == "period") {
+      options.periods = Numbers(flag, values);
+    } else if (values.size() == 1) {
+      options.common[flag] = values.front();
+    } else {
+      options.axes.push_back({flag, values, ""});
+    }
+  }
+  options.tuning_seeds = ValuesOf("tuning-seeds", arguments.tuning_seeds);
+  options.final_seeds = ValuesOf("seeds", arguments.seeds);
+  options.validation = arguments.validation;
+  options.extensions = arguments.extensions;
+  options.budget = ParseEnum<Budget>(arguments.budget);
+  options.allowed = [](const Flags& setting) {
+    try {
+      ConfigOf(setting);
+      return true;
+    } catch (const UsageError&) {
+      return false;
+    }
+  };
+  options.samples = arguments.samples;
+
+  const bool by_samples = options.budget == Budget::kSamples;
+  if (by_samples != (options.samples > 0)) {
+    throw UsageError("--budget samples and --samples N belong together; give both or none");
+  }
+  if (by_samples && has_length) {
+    throw UsageError("--samples is given beside --epochs or --steps; give one of them");
+  }
+  if (!by_samples && !has_length) options.common["epochs"] = std::to_string(kDefaultEpochs);
+  if (options.budget == Budget::kBytes && Contains(options.synchronizers, "ssgd")) {
+    throw UsageError(
+        "--budget bytes cannot hold ssgd, which exchanges at every step; leave it out of --sync");
+  }
+  return options;
+}
+
+// Finds out before the first run what would stop the last.
+void CheckAll(const CompareOptions& options, const ModelRegistry& models) {
+  const Outcomes none = [](const Flags&) { return std::nullopt; };
+  for (const Group& group : Groups(options)) {
+    bool first = true;
+    for (const PlannedRun& run : PlanGroup(options, group, none).missing) {
+      const TrainConfig config = ConfigOf(run.flags);
+      if (first) CheckRun(config, models, static_cast<int>(config.workers));
+      first = false;
+    }
+  }
+}
+
+// The last line that a program wrote, without what is before its name.
+std::string LastLine(const fs::path& log) {
+  const std::string text = ReadFile(log);
+  const std::size_t end = text.find_last_not_of('\n');
+  if (end == std::string::npos) return "it said nothing";
+  const std::size_t begin = text.rfind('\n', end);
+  std::string line = text.substr(begin == std::string::npos ? 0 : begin + 1,
+                                 end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  const std::string prefix = "swarmsync: ";
+  return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
+}
+
+RunRecord Make(const PlannedRun& run, const fs::path& out) {
+  const fs::path directory = out / "running";
+  fs::remove_all(directory);
+  fs::create_directories(directory);
+  const RunFiles files{directory / "run"};
+  SubprocessOptions options;
+  options.arguments = {fs::read_symlink("/proc/self/exe").string(), "train", "--quiet",
+                       "--out=" + files.directory.string()};
+  for (const auto& [flag, value] : run.flags)
+    options.arguments.push_back(fmt::format("--{}={}", flag, value));
+  options.working_directory = fs::current_path();
+  options.output = directory / "log";
+  options.timeout = kLongestRun;
+  options.on_wait = StopSignals::Check;
+  const SubprocessResult result = RunSubprocess(options);
+  StopSignals::Check();  // the signal went to it too
+
+  RunRecord record;
+  record.stage = run.stage;
+  record.flags = run.flags;
+  record.failed = result.kind != SubprocessResult::Kind::kExited || result.code != 0;
+  if (record.failed) {
+    record.message = LastLine(options.output);
+  } else {
+    record.result = nlohmann::ordered_json::parse(ReadFile(files.summary()));
+    record.epochs = ReadEvents(files, "epoch", kMostEpochs);
+    if (run.stage == Stage::kFinal) record.exchanges = ReadEvents(files, "exchange", kMostExchanges);
+  }
+  fs::remove_all(directory);
+  return record;
+}
+
+std::string Duration(double seconds) {
+  const auto minutes = static_cast<std::int64_t>(std::llround(seconds / 60));
+  if (minutes < 1) return "less than a minute";
+  return minutes < 60 ? fmt::format("about {} min", minutes)
+                      : fmt::format("about {} h {} min", minutes / 60, minutes % 60);
+}
+
+void PrintRun(const CompareOptions& options, const RunRecord& record, const PlannedRun& run) {
+  const bool tune = run.stage == Stage::kTune;
+  const std::string outcome =
+      record.failed
+          ? "failed: " + record.message
+          : fmt::format("{} accuracy {:.4f}", tune ? "validation" : "test",
+                        record.result.at(tune ? "validation_accuracy" : "test_accuracy").get<double>());
+  fmt::print("{} {} {} period {}, {}, seed {}: {}", tune ? "tune" : "final", run.flags.at("dataset"),
+             run.flags.at("sync"), run.flags.at("period"), Describe(options, run.setting),
+             run.flags.at("seed"), outcome);
+}
+
+void WriteResults(const CompareOptions& options, const RunStore& store, const fs::path& out) {
+  const std::vector<GroupResult> results = Summarize(options, store);
+  WriteFileAtomically(out / "summary.csv", ToCsv(results));
+  WriteFileAtomically(out / "summary.md", ToMarkdown(options, results));
+  WriteFileAtomically(out / "report.html", RenderReport(ToReport(options, results)));
+}
+
+// The directory of a comparison: new, empty, or one that a comparison has worked in.
+void PrepareDirectory(const fs::path& out, const fs::path& store) {
+  std::error_code error;
+  fs::create_directories(out, error);
+  if (!fs::is_directory(out)) {
+    throw UsageError(fmt::format("--out {} cannot be made a directory; name another one", out.string()));
+  }
+  if (!fs::is_empty(out) && !fs::exists(store)) {
+    throw UsageError(fmt::format("--out {} is not empty and holds no {}; name another one", out.string(),
+                                 store.filename().string()));
+  }
+}
+
+std::int64_t RunsLeft(const CompareOptions& options, const RunStore& store) {
+  std::int64_t left = 0;
+  for (const Group& group : Groups(options)) {
+    const GroupPlan plan = PlanGroup(options, group, OutcomesIn(store));
+    left += static_cast<std::int64_t>(plan.missing.size() + (plan.chosen ? 0 : options.final_seeds.size()));
+  }
+  return left;
+}
+
+void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& out, bool quiet) {
+  const StopSignals signals;
+  const double begin = MonotonicSeconds();
+  std::int64_t made = 0;
+  for (const Group& group : Groups(options)) {
+    for (;;) {
+      const GroupPlan plan = PlanGroup(options, group, OutcomesIn(store));
+      if (plan.missing.empty()) break;
+      const PlannedRun& run = plan.missing.front();
+      const RunRecord record = Make(run, out);
+      store.Add(record);
+      if (run.stage == Stage::kFinal) WriteResults(options, store, out);
+      ++made;
+      if (quiet) continue;
+      PrintRun(options, record, run);
+      const std::int64_t left = RunsLeft(options, store);
+      fmt::print(
+          left == 0 ? "\n" : "; {} more, {}\n", left,
+          Duration((MonotonicSeconds() - begin) / static_cast<double>(made) * static_cast<double>(left)));
+      std::fflush(stdout);
+    }
+  }
+}
+
+int Compare(const CompareArguments& arguments, const CommandContext& context) {
+  const CompareOptions options = OptionsFrom(arguments);
+  CheckAll(options, context.models);
+  const fs::path out = fs::absolute(arguments.out), runs = out / "runs.jsonl";
+  PrepareDirectory(out, runs);
+  RunStore store(runs);
+  if (arguments.retry_failed) store.ForgetFailures();
+  if (!arguments.quiet) {
+    fmt::print("{} runs to make; results are in {}\n", RunsLeft(options, store), out.string());
+    std::fflush(stdout);
+  }
+  MakeRuns(options, store, out, arguments.quiet);
+  WriteResults(options, store, out);
+  if (!arguments.quiet) fmt::print("{}", ToTerminal(Summarize(options, store)));
+  return 0;
+}
+
+}  // namespace
+
+void AddCompareCommand(CLI::App& tool, const CommandContext& context, Action& run) {
+  auto arguments = std::make_shared<CompareArguments>();
+  CLI::App* command = tool.add_subcommand(
+      "compare", "The same training under several synchronizers, fairly tuned; resumable");
+  command->footer(
+      "A flag of train with several values, a,b,c, makes a grid; pso-ps:a,b;slowmo:c is for these alone. "
+      "The\n"
+      "setting of each synchronizer and period is chosen on held-out training samples with the tuning "
+      "seeds;\n"
+      "then the final seeds run on the test set.\n"
+      "Example: swarmsync compare --sync ssgd,average,pso-ps --period 4,16 --lr 0.05,0.1,0.2 --out cmp");
+  AddFlags(*command, *arguments);
+  AddConfigFlag(*command);
+  command->callback(
+      [&run, &context, arguments] { run = [&context, arguments] { return Compare(*arguments, context); }; });
+}
+
+}  // namespace swarmsync

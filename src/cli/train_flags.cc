@@ -1,0 +1,96 @@
+#include "cli/train_flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <type_traits>
+
+#include "swarmsync/base/error.h"
+#include "train/config_fields.h"
+
+namespace swarmsync {
+namespace {
+
+// "0.1,0.2"
+std::vector<double> ParseNumbers(const std::string& text) {
+  std::vector<double> numbers;
+  for (const std::string& part : SplitList(text)) {
+    double number = 0;
+    if (!CLI::detail::lexical_cast(part, number)) {
+      throw UsageError(
+          fmt::format("'{}' in '{}' is not a number; give numbers with commas between", part, text));
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// Adds a flag for each field of the configuration.
+struct FlagAdder {
+  CLI::App& command;
+
+  template <class T>
+  void operator()(const char* name, T& member, const char* help, const char* group) const {
+    const std::string flag = std::string("--") + name;
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<T, bool>) {
+      option = command.add_flag(flag, member, help);
+    } else if constexpr (std::is_enum_v<T>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseEnum<T>(text); });
+      option->type_name("NAME")->default_str(ToString(member));
+    } else if constexpr (std::is_same_v<T, Sharding>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseSharding(text); });
+      option->type_name("NAME")->default_str(ToString(member));
+    } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+      option = command.add_option(flag, member, help)->type_name("X");
+    } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseNumbers(text); });
+      option->type_name("X,X,...");
+    } else {
+      option = command.add_option(flag, member, help);
+      if (member != T()) option->capture_default_str();
+      option->type_name(std::is_same_v<T, std::string> ? "TEXT" : std::is_integral_v<T> ? "N" : "X");
+      // Without this, -1 wraps around.
+      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
+    }
+    option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+
+ private:
+  // parse: throws UsageError for what it does not know.
+  CLI::Option* AddParsed(const std::string& flag, const char* help,
+                         const std::function<void(const std::string&)>& parse) const {
+    const auto parse_flag = [flag, parse](const std::string& text) {
+      try {
+        parse(text);
+      } catch (const UsageError& error) {
+        throw UsageError(flag + ": " + error.what());
+      }
+    };
+    return command.add_option_function<std::string>(flag, parse_flag, help);
+  }
+};
+
+}  // namespace
+
+void AddTrainFlags(CLI::App& command, TrainConfig& config) { VisitFields(config, FlagAdder{command}); }
+
+void AddConfigFlag(CLI::App& command) {
+  command.add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
+      ->type_name("FILE")
+      ->group("The run");
+}
+
+void RefuseZero(const CLI::App& command) {
+  for (const char* flag : {"--epochs", "--steps", "--threads-per-worker", "--min-workers"}) {
+    const CLI::Option* option = command.get_option(flag);
+    if (option->count() > 0 && option->as<std::int64_t>() == 0) {
+      throw UsageError(fmt::format("{} is 0; it must be at least 1", flag));
+    }
+  }
+}
+
+std::vector<std::string> SplitList(const std::string& text) { return CLI::detail::split(text, ','); }
+
+}  // namespace swarmsync

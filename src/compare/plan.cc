@@ -1,0 +1,203 @@
+#include "compare/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "swarmsync/sync/options.h"
+
+namespace swarmsync {
+namespace {
+
+constexpr const char* kLr = "lr";
+constexpr double kFailedScore = -1;
+constexpr std::size_t kLeastToExtend = 3;  // values of an axis; two may be all there is to choose from
+
+std::optional<double> NumberIn(const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// Whether an axis means anything to the synchronizer: it was asked for it, or its flag is the synchronizer's
+// own or nobody's own.
+bool Concerns(const Axis& axis, const std::string& sync) {
+  if (!axis.sync.empty()) return axis.sync == sync;
+  const std::string& flag = axis.flag;
+  bool somebodys_own = false;
+  for (const std::string& name : SynchronizerNames()) {
+    const std::vector<std::string> own = OptionsOf(name);
+    if (std::find(own.begin(), own.end(), flag) == own.end()) continue;
+    if (name == sync) return true;
+    somebodys_own = true;
+  }
+  return !somebodys_own;
+}
+
+std::vector<Axis> AxesOf(const CompareOptions& options, const Group& group) {
+  std::vector<Axis> axes;
+  std::copy_if(options.axes.begin(), options.axes.end(), std::back_inserter(axes),
+               [&](const Axis& axis) { return Concerns(axis, group.sync); });
+  return axes;
+}
+
+std::vector<Flags> Grid(const std::vector<Axis>& axes) {
+  std::vector<Flags> settings{{}};
+  for (const Axis& axis : axes) {
+    std::vector<Flags> longer;
+    for (const Flags& setting : settings) {
+      for (const std::string& value : axis.values) {
+        longer.push_back(setting);
+        longer.back()[axis.flag] = value;
+      }
+    }
+    settings = std::move(longer);
+  }
+  return settings;
+}
+
+PlannedRun RunOf(const CompareOptions& options, const Group& group, Stage stage, const Flags& setting,
+                 const std::string& seed) {
+  PlannedRun run{stage, setting, options.common};
+  for (const auto& [flag, value] : setting) run.flags[flag] = value;
+  run.flags["dataset"] = group.dataset;
+  run.flags["sync"] = group.sync;
+  run.flags["period"] = std::to_string(group.run_period);
+  run.flags["seed"] = seed;
+  if (stage == Stage::kTune) run.flags["validation"] = std::to_string(options.validation);
+  if (options.budget == Budget::kSamples) {
+    const std::int64_t batch = std::stoll(run.flags.at("batch-size")) * std::stoll(run.flags.at("workers"));
+    run.flags["steps"] = std::to_string(std::max<std::int64_t>(1, options.samples / batch));
+  }
+  return run;
+}
+
+// The numbers that were tried of a flag.
+std::set<double> Tried(const std::vector<Flags>& settings, const std::string& flag) {
+  std::set<double> tried;
+  for (const Flags& setting : settings) {
+    if (const auto number = NumberIn(setting.at(flag))) tried.insert(*number);
+  }
+  return tried;
+}
+
+// The number beyond the edge of those that were tried: for a learning rate in their ratio, else in their
+// difference. Two digits are enough.
+std::string Beyond(const std::string& flag, double edge, double inner) {
+  return fmt::format("{:.2g}", flag == kLr ? edge * edge / inner : 2 * edge - inner);
+}
+
+// The setting beyond the best one, where one of its numbers is the least or the greatest that was tried.
+std::optional<Flags> Extension(const CompareOptions& options, const std::vector<Axis>& axes,
+                               const std::vector<Flags>& settings, const Flags& best) {
+  for (const Axis& axis : axes) {
+    if (axis.values.size() < kLeastToExtend) continue;
+    const std::set<double> tried = Tried(settings, axis.flag);
+    const auto number = NumberIn(best.at(axis.flag));
+    if (!number || tried.size() < kLeastToExtend) continue;
+    Flags extended = best;
+    if (*number == *tried.begin()) {
+      extended[axis.flag] = Beyond(axis.flag, *number, *std::next(tried.begin()));
+    } else if (*number == *tried.rbegin()) {
+      extended[axis.flag] = Beyond(axis.flag, *number, *std::next(tried.rbegin()));
+    } else {
+      continue;
+    }
+    if (options.allowed(extended)) return extended;
+  }
+  return std::nullopt;
+}
+
+// Makes the runs of a stage for each setting; those that are missing are appended to the plan. Result: the
+// mean outcome of each setting.
+std::vector<double> Ask(const CompareOptions& options, const Group& group, Stage stage,
+                        const std::vector<Flags>& settings, const Outcomes& outcomes, GroupPlan& plan) {
+  const auto& seeds = stage == Stage::kTune ? options.tuning_seeds : options.final_seeds;
+  std::vector<double> scores;
+  for (const Flags& setting : settings) {
+    double sum = 0;
+    bool failed = false;
+    for (const std::string& seed : seeds) {
+      const PlannedRun run = RunOf(options, group, stage, setting, seed);
+      const std::optional<double> outcome = outcomes(run.flags);
+      if (!outcome) plan.missing.push_back(run);
+      sum += outcome.value_or(0);
+      failed = failed || (outcome && *outcome < 0);
+    }
+    scores.push_back(failed ? kFailedScore : sum / static_cast<double>(seeds.size()));
+  }
+  plan.known_total += static_cast<std::int64_t>(settings.size() * seeds.size());
+  return scores;
+}
+
+// The best setting, once all of the grid and its extensions are known.
+std::optional<Flags> Tune(const CompareOptions& options, const Group& group, const Outcomes& outcomes,
+                          GroupPlan& plan) {
+  const std::vector<Axis> axes = AxesOf(options, group);
+  std::vector<Flags> settings = Grid(axes);
+  if (settings.size() == 1) return settings.front();
+  std::vector<double> scores = Ask(options, group, Stage::kTune, settings, outcomes, plan);
+  for (int left = options.extensions;; --left) {
+    if (!plan.missing.empty()) return std::nullopt;
+    const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
+    plan.chosen_score = scores[static_cast<std::size_t>(best)];
+    const Flags& chosen = settings[static_cast<std::size_t>(best)];
+    const auto extension = left > 0 ? Extension(options, axes, settings, chosen) : std::nullopt;
+    if (!extension) return chosen;
+    settings.push_back(*extension);
+    scores.push_back(Ask(options, group, Stage::kTune, {*extension}, outcomes, plan)[0]);
+  }
+}
+
+}  // namespace
+
+std::vector<Group> Groups(const CompareOptions& options) {
+  std::vector<Group> groups;
+  for (const std::string& dataset : options.datasets) {
+    for (const std::string& sync : options.synchronizers) {
+      const bool every_step = sync == "ssgd";
+      for (const std::int64_t period : every_step ? std::vector<std::int64_t>{1} : options.periods) {
+        const double cost = options.budget == Budget::kBytes ? RelativeCost(sync) : 1;
+        const auto run_period = static_cast<std::int64_t>(std::llround(static_cast<double>(period) * cost));
+        groups.push_back({dataset, sync, period, std::max<std::int64_t>(1, run_period)});
+      }
+    }
+  }
+  return groups;
+}
+
+GroupPlan PlanGroup(const CompareOptions& options, const Group& group, const Outcomes& outcomes) {
+  GroupPlan plan;
+  plan.chosen = Tune(options, group, outcomes, plan);
+  if (plan.chosen) {
+    Ask(options, group, Stage::kFinal, {*plan.chosen}, outcomes, plan);
+  } else {
+    plan.known_total += static_cast<std::int64_t>(options.final_seeds.size());
+  }
+  return plan;
+}
+
+std::vector<PlannedRun> FinalRuns(const CompareOptions& options, const Group& group, const Flags& setting) {
+  std::vector<PlannedRun> runs;
+  for (const std::string& seed : options.final_seeds) {
+    runs.push_back(RunOf(options, group, Stage::kFinal, setting, seed));
+  }
+  return runs;
+}
+
+std::string Describe(const CompareOptions& options, const Flags& setting) {
+  std::string text;
+  std::set<std::string> described;
+  for (const Axis& axis : options.axes) {
+    const auto found = setting.find(axis.flag);
+    if (found == setting.end() || !described.insert(axis.flag).second) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", axis.flag, found->second);
+  }
+  return text;
+}
+
+}  // namespace swarmsync

@@ -1,0 +1,100 @@
+#include "report/run_report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <sstream>
+
+#include "report/html_report.h"
+#include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
+
+namespace swarmsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a chart can show and a page can hold.
+constexpr std::size_t kMostLosses = 1000, kMostExchanges = 500, kMostEpochs = 1000;
+
+Json EpochForReport(const Json& record) {
+  Json epoch = {{"epoch", record.at("epoch")}, {"train_loss", record.at("train_loss")}};
+  for (const char* set : {"test", "validation"}) {
+    if (!record.contains(set)) continue;
+    epoch[fmt::format("{}_accuracy", set)] = record.at(set).at("accuracy");
+    epoch[fmt::format("{}_loss", set)] = record.at(set).at("loss");
+  }
+  return epoch;
+}
+
+Json ReadJson(const std::filesystem::path& path) {
+  try {
+    return Json::parse(ReadFile(path));
+  } catch (const Json::exception& error) {
+    throw DataError(fmt::format("{}: {}", path.string(), error.what()));
+  }
+}
+
+}  // namespace
+
+Json RunForReport(const Json& summary, const Json& epochs, const Json& exchanges) {
+  Json run;
+  for (const char* key : {"test_accuracy", "test_loss", "train_loss", "bytes_sent_per_worker", "rounds",
+                          "steps", "samples_per_second"}) {
+    if (summary.contains(key)) run[key] = summary.at(key);
+  }
+  Json seconds = Json::object();
+  for (const char* part : {"setup", "data", "compute", "sync", "wait", "evaluate", "checkpoint"}) {
+    const std::string key = fmt::format("{}_seconds", part);
+    if (summary.contains(key)) seconds[part] = summary.at(key);
+  }
+  run["seconds"] = seconds;
+  run["epochs"] = Json::array();
+  for (const Json& record : epochs) run["epochs"].push_back(EpochForReport(record));
+  run["exchanges"] = exchanges;
+  return run;
+}
+
+Json ReadEvents(const RunFiles& files, const std::string& event, std::size_t most) {
+  std::vector<Json> all;
+  std::istringstream lines(ReadFile(files.metrics()));
+  std::string line;
+  try {
+    while (std::getline(lines, line)) {
+      Json record = Json::parse(line);
+      if (record.at("event") == event) all.push_back(std::move(record));
+    }
+  } catch (const Json::exception& error) {
+    throw DataError(fmt::format("{}: {}", files.metrics().string(), error.what()));
+  }
+  Json kept = Json::array();
+  const std::size_t stride = (all.size() + most - 1) / most;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if ((all.size() - 1 - i) % stride == 0) kept.push_back(std::move(all[i]));
+  }
+  return kept;
+}
+
+void WriteRunReport(const RunFiles& files) {
+  const Json config = ReadJson(files.config()), summary = ReadJson(files.summary());
+  Json run = RunForReport(summary, ReadEvents(files, "epoch", kMostEpochs),
+                          ReadEvents(files, "exchange", kMostExchanges));
+  run["losses"] = ReadEvents(files, "loss", kMostLosses);
+  run["status"] = "done";
+  for (const char* key : {"sync", "period", "seed"}) run[key] = summary.at(key);
+  run["dataset"] = config.at("dataset");
+  const Json page = {{"kind", "train"},
+                     {"title", fmt::format("{} on {}, {} workers", summary.at("sync").get<std::string>(),
+                                           config.at("dataset").get<std::string>(),
+                                           summary.at("workers").get<std::int64_t>())},
+                     {"created", TimeStamp()},
+                     {"config", config},
+                     {"versions", summary.at("versions")},
+                     {"runs", Json::array({run})}};
+  WriteFileAtomically(files.report(), RenderReport(page));
+}
+
+std::string TimeStamp() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
+
+}  // namespace swarmsync

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "swarmsync/report/run_files.h"
+
+namespace swarmsync {
+
+// A run as the report page wants it (html_report.h), from what summary.json and metrics.jsonl say. Missing
+// parts are left out.
+nlohmann::ordered_json RunForReport(const nlohmann::ordered_json& summary,
+                                    const nlohmann::ordered_json& epochs,
+                                    const nlohmann::ordered_json& exchanges);
+
+// The records of one event of metrics.jsonl, at most `most` of them, evenly spread, the last among them.
+// Throws DataError.
+nlohmann::ordered_json ReadEvents(const RunFiles& files, const std::string& event, std::size_t most);
+
+// Writes report.html of a finished run from its files. Throws DataError, RunError.
+void WriteRunReport(const RunFiles& files);
+
+// Now, in UTC: "2026-11-21T19:00:00Z".
+std::string TimeStamp();
+
+}  // namespace swarmsync
