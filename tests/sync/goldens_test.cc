@@ -7,17 +7,14 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "support/ranks.h"
 #include "support/test_name.h"
-#include "swarmsync/sync/synchronizer.h"
-#include "sync/worker.h"
+#include "swarmsync/sync/replay.h"
 
 namespace swarmsync {
 namespace {
 
 using nlohmann::json;
-using testing::Floats;
-using testing::HandDrivenWorker;
+using Floats = Replay::Vector;
 
 std::vector<json> Cases() {
   std::ifstream file(SWARMSYNC_SOURCE_DIR "/tests/sync/goldens.json");
@@ -86,35 +83,38 @@ class GoldenTest : public ::testing::TestWithParam<json> {};
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return testing::TestName(info.param.at("name")); });
 
+// For ssgd the displacement is a step against the gradient.
+std::vector<Floats> DisplacementsIn(const json& round, const json& golden) {
+  if (!round.contains("gradient")) return round.at("displacement").get<std::vector<Floats>>();
+  auto displacements = round.at("gradient").get<std::vector<Floats>>();
+  const auto lr = golden.at("options").at("lr").get<float>();
+  for (Floats& displacement : displacements) {
+    for (float& value : displacement) value *= -lr;
+  }
+  return displacements;
+}
+
 TEST_P(GoldenTest, IsReplayed) {
   const json& golden = GetParam();
-  const std::string name = golden.at("sync");
   const int workers = golden.at("workers");
-  testing::RunRanks(workers, [&](Communicator& comm) {
-    HandDrivenWorker worker(golden.at("tensor_sizes").get<std::vector<std::int64_t>>());
-    if (comm.rank() == 0) worker.SetWeights(golden.at("initial").get<Floats>());
-    const auto sync = MakeSynchronizer(name, worker.params(), comm, OptionsIn(golden));
-    int number = 0;
-    for (const json& round : golden.at("rounds")) {
-      if (name == "ssgd") {
-        worker.SetGradients(round.at("gradient")[comm.rank()].get<Floats>());
-        sync->OnGradients();
-        worker.Add(worker.gradients(), -golden.at("options").at("lr").get<double>());
-      } else {
-        worker.Add(round.at("displacement")[comm.rank()].get<Floats>());
-        sync->Exchange(FitnessOf(round, comm.rank()));
-      }
-      const std::string where = "round " + std::to_string(number++) + ", rank " + std::to_string(comm.rank());
-      ExpectClose(worker.weights(), round.at("after").at("x")[comm.rank()], where);
-      if (round.at("after").contains("center")) {
-        const at::Tensor center = worker.params().NewState();
-        sync->WriteFinalModel(center);
-        ExpectClose(testing::Values(worker.params(), center), round.at("after").at("center"), where);
-      }
-      if (name == "pso-ps") ExpectRecord(sync->last_exchange(), round, workers);
+  Replay replay(golden.at("sync").get<std::string>(), workers,
+                golden.at("tensor_sizes").get<std::vector<std::int64_t>>(),
+                golden.at("initial").get<Floats>(), OptionsIn(golden));
+  int number = 0;
+  for (const json& round : golden.at("rounds")) {
+    std::vector<double> fitness;
+    for (int rank = 0; rank < workers; ++rank) fitness.push_back(FitnessOf(round, rank));
+    replay.Round(DisplacementsIn(round, golden), fitness);
+
+    const std::string where = "round " + std::to_string(number++);
+    const json& after = round.at("after");
+    for (int rank = 0; rank < workers; ++rank) {
+      ExpectClose(replay.positions()[rank], after.at("x")[rank], where + ", rank " + std::to_string(rank));
     }
-    EXPECT_EQ(sync->rounds(), number);
-  });
+    if (after.contains("center")) ExpectClose(replay.FinalModel(), after.at("center"), where);
+    if (after.contains("guide_updated")) ExpectRecord(replay.synchronizer(0).last_exchange(), round, workers);
+    EXPECT_EQ(replay.synchronizer(0).rounds(), number);
+  }
 }
 
 }  // namespace
