@@ -37,6 +37,7 @@ constexpr std::chrono::hours kLongestRun{24 * 30};
 
 // Flags of train that a comparison sets itself, and those that hold a list for one run.
 const std::vector<std::string> kOwn = {"seed", "out", "overwrite", "quiet", "progress", "validation"};
+const std::vector<std::string> kForAll = {"dataset", "sync", "period"};
 const std::vector<std::string> kListForOneRun = {"worker-lr", "label-noise"};
 
 bool Contains(const std::vector<std::string>& list, const std::string& text) {
@@ -145,6 +146,19 @@ TrainConfig ConfigOf(const Flags& flags) {
   return config;
 }
 
+// Whether a flag is a real number, beyond whose values there are others to try.
+bool IsMeasure(const std::string& flag) {
+  bool measure = false;
+  const TrainConfig config;
+  VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
+    using Member = std::decay_t<decltype(member)>;
+    measure =
+        measure || (flag == name && (std::is_same_v<Member, double> || std::is_same_v<Member, Inertia> ||
+                                     std::is_same_v<Member, std::optional<double>>));
+  });
+  return measure;
+}
+
 CompareOptions OptionsFrom(const CompareArguments& arguments) {
   const TrainConfig defaults;
   CompareOptions options;
@@ -157,8 +171,13 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
   bool has_length = false;
   for (const auto& [flag, text] : arguments.train) {
     if (text.empty()) continue;
+    const bool extends = IsMeasure(flag);
     if (const auto parts = PerSynchronizer(text); !parts.front().first.empty()) {
-      for (const auto& [sync, list] : parts) options.axes.push_back({flag, ValuesOf(flag, list), sync});
+      if (Contains(kForAll, flag)) {
+        throw UsageError(fmt::format("--{} is '{}'; it must be a list for all synchronizers", flag, text));
+      }
+      for (const auto& [sync, list] : parts)
+        options.axes.push_back({flag, ValuesOf(flag, list), sync, extends});
       continue;
     }
     const std::vector<std::string> values = ValuesOf(flag, text);
@@ -172,7 +191,7 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
     } else if (values.size() == 1) {
       options.common[flag] = values.front();
     } else {
-      options.axes.push_back({flag, values, ""});
+      options.axes.push_back({flag, values, "", extends});
     }
   }
   options.tuning_seeds = ValuesOf("tuning-seeds", arguments.tuning_seeds);
@@ -230,6 +249,12 @@ std::string LastLine(const fs::path& log) {
   return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
 }
 
+// What chooses a setting shall not even be able to see it.
+void ForgetTheTestSet(RunRecord& record) {
+  for (const char* key : {"test_accuracy", "test_loss"}) record.result.erase(key);
+  for (auto& epoch : record.epochs) epoch.erase("test");
+}
+
 RunRecord Make(const PlannedRun& run, const fs::path& out) {
   const fs::path directory = out / "running";
   fs::remove_all(directory);
@@ -256,7 +281,11 @@ RunRecord Make(const PlannedRun& run, const fs::path& out) {
   } else {
     record.result = nlohmann::ordered_json::parse(ReadFile(files.summary()));
     record.epochs = ReadEvents(files, "epoch", kMostEpochs);
-    if (run.stage == Stage::kFinal) record.exchanges = ReadEvents(files, "exchange", kMostExchanges);
+    if (run.stage == Stage::kFinal) {
+      record.exchanges = ReadEvents(files, "exchange", kMostExchanges);
+    } else {
+      ForgetTheTestSet(record);
+    }
   }
   fs::remove_all(directory);
   return record;
@@ -276,8 +305,9 @@ void PrintRun(const CompareOptions& options, const RunRecord& record, const Plan
           ? "failed: " + record.message
           : fmt::format("{} accuracy {:.4f}", tune ? "validation" : "test",
                         record.result.at(tune ? "validation_accuracy" : "test_accuracy").get<double>());
-  fmt::print("{} {} {} period {}, {}, seed {}: {}", tune ? "tune" : "final", run.flags.at("dataset"),
-             run.flags.at("sync"), run.flags.at("period"), Describe(options, run.setting),
+  const std::string setting = Describe(options, run.setting);
+  fmt::print("{} {} {} period {}{}{}, seed {}: {}", tune ? "tune" : "final", run.flags.at("dataset"),
+             run.flags.at("sync"), run.flags.at("period"), setting.empty() ? "" : ", ", setting,
              run.flags.at("seed"), outcome);
 }
 

@@ -42,6 +42,9 @@ struct FlagAdder {
     } else if constexpr (std::is_same_v<T, Sharding>) {
       option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseSharding(text); });
       option->type_name("NAME")->default_str(ToString(member));
+    } else if constexpr (std::is_same_v<T, Inertia>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseInertia(text); });
+      option->type_name("X");
     } else if constexpr (std::is_same_v<T, std::optional<double>>) {
       option = command.add_option(flag, member, help)->type_name("X");
     } else if constexpr (std::is_same_v<T, std::vector<double>>) {

@@ -95,7 +95,7 @@ std::string Beyond(const std::string& flag, double edge, double inner) {
 std::optional<Flags> Extension(const CompareOptions& options, const std::vector<Axis>& axes,
                                const std::vector<Flags>& settings, const Flags& best) {
   for (const Axis& axis : axes) {
-    if (axis.values.size() < kLeastToExtend) continue;
+    if (!axis.extends || axis.values.size() < kLeastToExtend) continue;
     const std::set<double> tried = Tried(settings, axis.flag);
     const auto number = NumberIn(best.at(axis.flag));
     if (!number || tried.size() < kLeastToExtend) continue;

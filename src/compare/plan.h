@@ -32,7 +32,8 @@ using Flags = std::map<std::string, std::string>;
 struct Axis {
   std::string flag;
   std::vector<std::string> values;
-  std::string sync;  // the synchronizer that it is for; "": all that the flag concerns
+  std::string sync;      // the synchronizer that it is for; "": all that the flag concerns
+  bool extends = false;  // whether its grid may be extended
 };
 
 struct CompareOptions {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace swarmsync {
 namespace {
 
@@ -9,7 +11,30 @@ void Require(bool holds, const char* name, double value, const char* allowed) {
   if (!holds) throw UsageError(fmt::format("{} is {}; it must be {}", name, value, allowed));
 }
 
+constexpr std::string_view kAuto = "auto";
+
 }  // namespace
+
+Inertia Inertia::Auto() {
+  Inertia inertia;
+  inertia.adapts_ = true;
+  return inertia;
+}
+
+Inertia ParseInertia(std::string_view text) {
+  if (text == kAuto) return Inertia::Auto();
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw UsageError(fmt::format("'{}'; it must be a number of at least 0 and below 1, or auto", text));
+  }
+  return value;
+}
+
+std::string ToString(const Inertia& inertia) {
+  if (inertia.is_open()) return "";
+  return inertia.adapts() ? std::string(kAuto) : fmt::format("{}", inertia.value());
+}
 
 void Validate(const PsoOptions& options) {
   const double inertia = options.inertia.value_or(0), social = options.social.value_or(0);

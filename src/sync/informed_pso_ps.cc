@@ -37,12 +37,13 @@ class InformedPsoPs : public Synchronizer {
  public:
   InformedPsoPs(FlatParams& params, Communicator& comm, const SyncOptions& options)
       : Synchronizer(params, comm, OfInformed(options)),
-        particle_(params, Synchronizer::options(), comm.rank()),
+        particle_(params, Synchronizer::options(), comm),
         guide_(params) {}
 
   std::string_view name() const override { return "informed-pso-ps"; }
 
  protected:
+  double inertia() const override { return particle_.inertia(); }
   void StartHere() override { particle_.StartHere(); }
 
   int DoExchange(const Turn& turn) override {
@@ -55,8 +56,9 @@ class InformedPsoPs : public Synchronizer {
       guide_.Add(params().weights(), weights[comm().rank()], /*contributes=*/true, comm());
     }
     const at::Tensor guide = record().guide >= 0 ? guide_.sum() : at::Tensor();
+    particle_.Learn(fitness);
     if (turn.works()) particle_.Move({}, guide, exchange_);
-    if (turn.role == Role::kLeftOut) particle_.Restart(guide);
+    if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
     return CountWorking(fitness);
   }

@@ -70,7 +70,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "{}, elastic alpha {}, slow alpha {}, slow beta {}, outer lr {}, outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
-      swarm.inertia.value(), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
+      ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
       ToString(swarm.memory), swarm.memory_decay, swarm.beta, peers.elastic_alpha, peers.slow_alpha,
       peers.slow_beta, peers.outer_lr, peers.outer_momentum);
 }
@@ -120,7 +120,7 @@ double RelativeCost(std::string_view synchronizer) { return Find(synchronizer).c
 
 PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options) {
   const Entry& entry = Find(synchronizer);
-  if (!options.inertia) options.inertia = entry.inertia;
+  if (options.inertia.is_open()) options.inertia = entry.inertia;
   if (!options.social) options.social = entry.social;
   return options;
 }

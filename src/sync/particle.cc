@@ -13,12 +13,17 @@ float* At(const at::Tensor& flat, const FlatParams::Slot& slot) {
 
 }  // namespace
 
-Particle::Particle(FlatParams& params, const SyncOptions& options, int rank)
+Particle::Particle(FlatParams& params, const SyncOptions& options, Communicator& comm)
     : params_(params),
       options_(options.swarm),
       seed_(options.seed),
-      rank_(static_cast<std::uint32_t>(rank)),
+      comm_(comm),
       velocity_(params.NewState()) {
+  if (options_.inertia.adapts()) {
+    tuner_.emplace(comm.size(), options.seed);
+    options_.inertia = tuner_->inertias()[comm.rank()];
+    arriving_ = params.NewState();
+  }
   if (options_.velocity == Velocity::kTotal) start_ = params.weights().clone();
 }
 
@@ -26,8 +31,18 @@ void Particle::StartHere() {
   if (start_.defined()) start_.copy_(params_.weights());
 }
 
+void Particle::Learn(const std::vector<double>& fitness) {
+  if (!tuner_) return;
+  const InertiaTuner::Lesson lesson = tuner_->Update(fitness);
+  if (lesson.teacher < 0) return;
+  comm_.Broadcast(comm_.rank() == lesson.teacher ? velocity_ : arriving_, lesson.teacher);
+  if (comm_.rank() != lesson.pupil) return;
+  std::swap(velocity_, arriving_);
+  options_.inertia = tuner_->inertias()[lesson.pupil];
+}
+
 void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange) {
-  RandomFactors random{Philox(seed_), options_.random, exchange, rank_};
+  RandomFactors random{Philox(seed_), options_.random, exchange, static_cast<std::uint32_t>(comm_.rank())};
   for (const FlatParams::Slot& slot : params_.slots()) {
     ParticleSpan span;
     span.size = slot.size;

@@ -3,8 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
+#include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/swarm/inertia_tuner.h"
 #include "swarmsync/sync/options.h"
 
 namespace swarmsync {
@@ -13,14 +17,21 @@ namespace swarmsync {
 // (swarm/update.h) over all parameter tensors. Borrows the parameters. Local.
 class Particle {
  public:
-  Particle(FlatParams& params, const SyncOptions& options, int rank);
+  // comm: for --inertia auto.
+  Particle(FlatParams& params, const SyncOptions& options, Communicator& comm);
 
   // The next round begins at the weights as they are; the velocity stays.
   void StartHere();
 
+  // With --inertia auto: learns from the others' fitness, by rank. Collective: a broadcast of the teacher's
+  // velocity, in the exchanges in which somebody learns. Else it does nothing.
+  void Learn(const std::vector<double>& fitness);
+
   // Moves the weights. An undefined tensor switches its pull off. exchange: its number, for the random
   // factors.
   void Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange);
+
+  double inertia() const { return options_.inertia.value(); }
 
   // Takes the weights to `position`, with no velocity.
   void Restart(const at::Tensor& position);
@@ -29,9 +40,11 @@ class Particle {
   FlatParams& params_;
   PsoOptions options_;
   std::uint64_t seed_;
-  std::uint32_t rank_;
+  Communicator& comm_;
+  std::optional<InertiaTuner> tuner_;  // with --inertia auto
   at::Tensor velocity_;
-  at::Tensor start_;  // undefined with Velocity::kSwarm, which does without
+  at::Tensor arriving_;  // where a teacher's velocity arrives
+  at::Tensor start_;     // undefined with Velocity::kSwarm, which does without
 };
 
 }  // namespace swarmsync

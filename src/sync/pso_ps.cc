@@ -2,10 +2,13 @@
 // arXiv 2009.03816): worker i is a particle, its weights the position, its training loss f_i the fitness.
 //
 //   if f_i < best_i:  p_i <- y_i, best_i <- f_i           personal best
-//   j = argmin_i f_i                                      (ties: the lowest rank; never one that is not
-//   finite) if f_j < best:    g <- y_j, best <- f_j               global best s_i = c1 r1 (p_i - y_i) + c2 r2
-//   (g - y_i) swarm:  v_i <- w v_i + s_i,        x_i <- y_i + v_i total:  v_i <- w v_i + d_i + s_i,  x_i <-
-//   x_i + v_i   d_i = y_i - x_i
+//   j = argmin_i f_i                                      never one whose f is not finite
+//   if f_j < best:    g <- y_j, best <- f_j               global best
+//   s_i = c1 r1 (p_i - y_i) + c2 r2 (g - y_i)
+//   swarm:  v_i <- w v_i + s_i,        x_i <- y_i + v_i
+//   total:  v_i <- w v_i + d_i + s_i,  x_i <- x_i + v_i   d_i = y_i - x_i
+//
+// The lowest rank wins a tie. Of weights that are not finite the fitness counts as not finite.
 //
 // An exchange is one all-gather of N doubles and, when the global best moved and c2 is not 0 (or the guard
 // may need it), one broadcast of the weights from its finder. What the paper's text leaves open is an option
@@ -32,7 +35,7 @@ class PsoPs : public Synchronizer {
   PsoPs(FlatParams& params, Communicator& comm, const SyncOptions& options)
       : Synchronizer(params, comm, options),
         bests_(options.swarm.memory, options.swarm.memory_decay),
-        particle_(params, options, comm.rank()) {
+        particle_(params, options, comm) {
     if (remembers_personal()) personal_ = params.NewState();
     if (fetches_guide()) global_ = params.NewState();
     if (fetches_guide() && remembers_global()) incoming_ = params.NewState();
@@ -41,6 +44,7 @@ class PsoPs : public Synchronizer {
   std::string_view name() const override { return "pso-ps"; }
 
  protected:
+  double inertia() const override { return particle_.inertia(); }
   void StartHere() override { particle_.StartHere(); }
 
   int DoExchange(const Turn& turn) override {
@@ -51,6 +55,7 @@ class PsoPs : public Synchronizer {
     record().guide_moved = verdict.global_replaced;
     if (verdict.global_replaced && fetches_guide()) FetchGuide(verdict.guide);
     if (verdict.personal_replaced && remembers_personal()) personal_.copy_(params().weights());
+    particle_.Learn(fitness);
     if (turn.works()) Move();
     if (turn.role == Role::kLeftOut && std::isfinite(bests_.global())) {
       bests_.ForgetPersonal();

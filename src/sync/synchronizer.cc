@@ -102,10 +102,12 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (contributors == 0) return 0;
 
   trace.left_out = left_out_ = role == Role::kLeftOut;
-  if (left_out_) trace.fitness = std::numeric_limits<double>::quiet_NaN();  // it could not be the best
+  const bool could_guide = !left_out_ && std::isfinite(trace.end.Norm());
+  if (turn.works() && !could_guide) trace.fitness = std::numeric_limits<double>::quiet_NaN();
   const WeightSketch after = SketchOf(params_.weights());
   trace.pull = (after - trace.end).Norm();
   trace.move = (after - position_).Norm();
+  trace.inertia = inertia();
   position_ = after;
   traces_.push_back(trace);
   return contributors;

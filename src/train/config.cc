@@ -39,6 +39,9 @@ template <class T>
 Json ToJson(const T& member) {
   if constexpr (std::is_enum_v<T> || std::is_same_v<T, Sharding>) {
     return ToString(member);
+  } else if constexpr (std::is_same_v<T, Inertia>) {
+    if (member.is_open()) return Json();
+    return member.adapts() ? Json(ToString(member)) : Json(member.value());
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     return member ? Json(*member) : Json();
   } else {
@@ -52,6 +55,12 @@ void FromJson(const Json& json, T& member) {
     member = ParseEnum<T>(json.get<std::string>());
   } else if constexpr (std::is_same_v<T, Sharding>) {
     member = ParseSharding(json.get<std::string>());
+  } else if constexpr (std::is_same_v<T, Inertia>) {
+    if (json.is_string()) {
+      member = ParseInertia(json.get<std::string>());
+    } else {
+      member = json.is_null() ? Inertia() : Inertia(json.get<double>());
+    }
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     member = json.is_null() ? std::nullopt : std::optional<double>(json.get<double>());
   } else {

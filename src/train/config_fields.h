@@ -46,7 +46,10 @@ void VisitFields(Config& c, Visitor&& visit) {
   constexpr const char* kSwarm = "The swarm (pso-ps, informed-pso-ps, leader)";
   visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
         kSwarm);
-  visit("inertia", c.swarm.inertia, "w: how much of the velocity is kept [0.7]", kSwarm);
+  visit(
+      "inertia", c.swarm.inertia,
+      "w: how much of the velocity is kept, or auto: each worker has its own and learns from the best [0.7]",
+      kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
   visit("social", c.swarm.social, "c2: pull to the guide [pso-ps, leader 0.1; informed-pso-ps 1]", kSwarm);
   visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);

@@ -172,8 +172,10 @@ Json ToJson(const Evaluation& evaluation) {
 // Rank 0's observer: metrics.jsonl, and the status for whoever watches.
 class Recorder : public TrainObserver {
  public:
-  Recorder(const RunFiles& files, const WorkerContext& context)
-      : context_(context), times_left_out_(static_cast<std::size_t>(context.comm.size())) {
+  Recorder(const RunFiles& files, const TrainConfig& config, const WorkerContext& context)
+      : context_(context),
+        adapts_inertia_(config.swarm.inertia.adapts()),
+        times_left_out_(static_cast<std::size_t>(context.comm.size())) {
     if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
   }
 
@@ -185,20 +187,22 @@ class Recorder : public TrainObserver {
 
   void OnRound(const RoundRecord& round, double epoch, double bytes) override {
     for (const int rank : round.left_out) ++times_left_out_[static_cast<std::size_t>(rank)];
-    Append({{"event", "exchange"},
-            {"step", round.step},
-            {"epoch", epoch},
-            {"round", round.round},
-            {"fitness", round.fitness},
-            {"best", round.best},
-            {"improvement", round.improvement},
-            {"spread", round.spread},
-            {"displacement", round.displacement},
-            {"pull", round.pull},
-            {"move", round.move},
-            {"left_out", round.left_out},
-            {"bytes", bytes},
-            {"seconds", round.seconds}});
+    Json record = {{"event", "exchange"},
+                   {"step", round.step},
+                   {"epoch", epoch},
+                   {"round", round.round},
+                   {"fitness", round.fitness},
+                   {"best", round.best},
+                   {"improvement", round.improvement},
+                   {"spread", round.spread},
+                   {"displacement", round.displacement},
+                   {"pull", round.pull},
+                   {"move", round.move},
+                   {"left_out", round.left_out},
+                   {"bytes", bytes},
+                   {"seconds", round.seconds}};
+    if (adapts_inertia_) record["inertia"] = round.inertia;
+    Append(record);
   }
 
   // By rank, in how many rounds the guard left it out.
@@ -232,6 +236,7 @@ class Recorder : public TrainObserver {
   }
 
   const WorkerContext& context_;
+  bool adapts_inertia_;
   std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
 };
@@ -280,7 +285,7 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
 
   Trainer trainer(*model, params, *optimizer, *sync, comm, data, sampler, *clean.train, split.validation,
                   {total_steps, config.log_every, [&] { return BytesPerWorker(counted); }});
-  Recorder recorder(files, context);
+  Recorder recorder(files, config, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
   TrainResult result = trainer.Run(recorder);

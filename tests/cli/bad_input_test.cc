@@ -72,7 +72,7 @@ TEST_F(BadInput, UnknownNames) {
       {{"--backend=thread"}, {"--backend", "'thread'", "did you mean 'threads'?"}},
       {{"--optimizer=adam"}, {"--optimizer", "'adam'", "did you mean 'adamw'?"}},
       {{"--progress=bars"}, {"--progress", "'bars'", "did you mean 'bar'?"}},
-      {{"--sync=zzzzzzzz"}, {"'zzzzzzzz'", "one of average, pso-ps, ssgd"}},
+      {{"--sync=zzzzzzzz"}, {"'zzzzzzzz'", "one of average, diloco, easgd"}},
       {{"--device=cuda"}, {"--device is cuda", "auto or cpu"}},
   });
 }

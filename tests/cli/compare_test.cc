@@ -42,6 +42,7 @@ TEST_F(CompareTest, TunesRunsTheFinalSeedsAndWritesItsTables) {
     EXPECT_EQ(run.at("flags").contains("validation"), tune);
     EXPECT_EQ(run.at("result").contains("validation_accuracy"), tune);
     EXPECT_EQ(run.contains("exchanges"), !tune);
+    EXPECT_EQ(run.dump().find("\"test") == std::string::npos, tune) << "the test set chooses nothing";
   }
   for (const char* file : {"summary.csv", "summary.md", "report.html"}) {
     EXPECT_THAT(ReadFile(Path("cmp") / file), AllOf(HasSubstr("average"), HasSubstr("pso-ps"))) << file;
@@ -107,6 +108,7 @@ TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   refused({"--lr=0.1,,0.2"}, {"--lr", "a value is missing"});
   refused({"--lr=0.1,0.1"}, {"--lr", "0.1 is there twice"});
   refused({"--sync=average,psops"}, {"psops", "did you mean 'pso-ps'?"});
+  refused({"--period=pso-ps:1,2"}, {"--period", "a list for all synchronizers"});
   refused({"--period=4,0"}, {"--period", "'0'", "at least 1"});
   refused({"--inertia=0.5,1.5"}, {"--inertia", "1.5", "below 1"});
   refused({"--budget=time"}, {"budget", "'time'"});

@@ -60,7 +60,8 @@ TEST_F(HelpTest, InfoTellsWhatThereIs) {
   const std::string info = Output({"info"});
   for (const char* what :
        {"swarmsync", "libtorch", "devices", "cpu", "backends", "processes", "threads", "synchronizers",
-        "average, pso-ps, ssgd", "models", "lenet5, mlp", "blas", "cores"}) {
+        "average, diloco, easgd, informed-pso-ps, leader, pso-ps, slowmo, ssgd", "models", "lenet5, mlp",
+        "blas", "cores"}) {
     EXPECT_THAT(info, HasSubstr(what));
   }
 }

@@ -331,8 +331,8 @@ class ToolTest : public ::testing::Test {
     for (const auto& entry : std::filesystem::directory_iterator(Path(out))) {
       const std::string name = entry.path().filename();
       bool known = false;
-      for (const char* file :
-           {"config.json", "workers.json", "metrics.jsonl", "summary.json", "model.safetensors", "logs"}) {
+      for (const char* file : {"config.json", "workers.json", "metrics.jsonl", "summary.json",
+                               "model.safetensors", "report.html", "logs"}) {
         known = known || name == file;
       }
       if (!known) strange.push_back(name);

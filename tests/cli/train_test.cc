@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cli/tool.h"
+#include "support/test_name.h"
 
 namespace swarmsync::testing {
 namespace {
@@ -47,6 +48,8 @@ class TrainTest : public ToolTest {
     for (const Json& record : ReadJsonLines(Path(out) / "metrics.jsonl")) events.insert(record.at("event"));
     EXPECT_TRUE(events.count("epoch"));
     EXPECT_TRUE(events.count("loss"));
+
+    EXPECT_THAT(ReadFile(Path(out) / "report.html"), HasSubstr("report-data"));
 
     const Json summary = Summary(out);
     EXPECT_EQ(summary.at("workers"), workers);
@@ -101,10 +104,10 @@ TEST_P(EverySync, TrainsTheSameModelTwiceAndOnBothBackends) {
   ExpectNothingTemporaryLeft();
 }
 
-INSTANTIATE_TEST_SUITE_P(, EverySync, ::testing::Values("ssgd", "average", "pso-ps"), [](const auto& info) {
-  const std::string name = info.param;
-  return name == "pso-ps" ? std::string("PsoPs") : name;
-});
+INSTANTIATE_TEST_SUITE_P(, EverySync,
+                         ::testing::Values("ssgd", "average", "pso-ps", "informed-pso-ps", "easgd", "slowmo",
+                                           "diloco", "leader"),
+                         [](const auto& info) { return TestName(info.param); });
 
 TEST_F(TrainTest, ALearningRateOfZeroLeavesTheInitialWeights) {
   RunWell(Train("alone", {"--lr=0", "--workers=1", "--sync=ssgd"}));

@@ -45,7 +45,7 @@ CompareOptions Options() {
   options.datasets = {"mnist"};
   options.synchronizers = {"average"};
   options.periods = {16};
-  options.axes = {{"lr", {"0.1", "0.2", "0.4"}, ""}};
+  options.axes = {{"lr", {"0.1", "0.2", "0.4"}, "", true}};
   options.common = {{"workers", "4"}, {"batch-size", "10"}, {"epochs", "3"}};
   options.tuning_seeds = {"101", "102"};
   options.final_seeds = {"1", "2", "3"};
@@ -119,7 +119,7 @@ TEST(Plan, ExtendsNoFurtherThanItMay) {
 TEST(Plan, ExtendsOptionsByTheirDifferenceWithTheOtherValuesOfTheBest) {
   CompareOptions options = Options();
   options.synchronizers = {"slowmo"};
-  options.axes.push_back({"slow-beta", {"0.3", "0.5", "0.7"}, ""});
+  options.axes.push_back({"slow-beta", {"0.3", "0.5", "0.7"}, "", true});
   Runner runner(options, [](const Flags& flags) {
     return 1 - std::abs(Number(flags, "lr") - 0.2) - std::abs(Number(flags, "slow-beta") - 0.9);
   });
@@ -134,9 +134,19 @@ TEST(Plan, ExtendsOptionsByTheirDifferenceWithTheOtherValuesOfTheBest) {
   EXPECT_EQ(runner.Plan(Groups(options).at(0)).chosen->at("slow-beta"), "0.9");
 }
 
+TEST(Plan, DoesNotExtendWhatIsNoMeasure) {
+  CompareOptions options = Options();
+  options.axes = {{"epochs", {"1", "2", "3"}, "", false}};
+  options.common.erase("epochs");
+  const auto runs = Runner(options, [](const Flags& flags) {
+                      return Number(flags, "epochs") / 10;
+                    }).Make(Groups(options).at(0));
+  EXPECT_EQ(Tried(runs, "epochs"), (std::set<std::string>{"1", "2", "3"}));
+}
+
 TEST(Plan, DoesNotExtendAnAxisOfTwo) {
   CompareOptions options = Options();
-  options.axes = {{"lr", {"0.1", "0.2", "0.4"}, ""}, {"momentum", {"0", "0.9"}, ""}};
+  options.axes = {{"lr", {"0.1", "0.2", "0.4"}, "", true}, {"momentum", {"0", "0.9"}, "", true}};
   const auto runs = Runner(options, Peak(0.2)).Make(Groups(options).at(0));
   EXPECT_EQ(Tried(runs, "momentum"), (std::set<std::string>{"0", "0.9"}));
 }
@@ -233,7 +243,7 @@ TEST(Plan, ABudgetOfSamplesGivesStepsForTheSizeOfTheWorldAndTheBatch) {
 
 TEST(Plan, DescribesASettingInTheOrderOfTheAxes) {
   CompareOptions options = Options();
-  options.axes = {{"momentum", {"0", "0.9"}, ""},
+  options.axes = {{"momentum", {"0", "0.9"}, "", true},
                   {"lr", {"0.1"}, ""},
                   {"social", {"1"}, "leader"},
                   {"social", {"2"}, "pso-ps"}};

@@ -83,8 +83,7 @@ TEST(ShardingTest, ParsesWhatItWrites) {
   EXPECT_EQ(ToString(Sharding{}), "iid");
   EXPECT_EQ(ToString(Sharding{0.5}), "label-skew:0.5");
   EXPECT_EQ(ToString(Sharding{100}), "label-skew:100");
-  for (const double alpha : {0.0, 0.1, 1.0 / 3, 1e-3, 1.0, 12345.678, 1e-12, 1e300,
-                             std::numeric_limits<double>::max(), std::numeric_limits<double>::min()}) {
+  for (const double alpha : {0.0, 0.1, 1.0 / 3, 1e-3, 1.0, 12345.678, 1e6}) {
     EXPECT_EQ(ParseSharding(ToString(Sharding{alpha})).skew_alpha, alpha) << alpha;
   }
   EXPECT_FALSE(Sharding{0.5} == Sharding{});
@@ -105,6 +104,8 @@ TEST(ShardingTest, RefusesOtherTextsAndSaysWhatIsAllowed) {
                                  "label-skew:nan",
                                  "label-skew:inf",
                                  "label-skew:1e999",
+                                 "label-skew:0.00099",
+                                 "label-skew:1000001",
                                  "label-skew:1e-999",
                                  "label-skew:x",
                                  "label-skew:0.5x",
@@ -118,7 +119,7 @@ TEST(ShardingTest, RefusesOtherTextsAndSaysWhatIsAllowed) {
                                  "label-skew=0.5",
                                  "0.5"}) {
     ExpectThrowsWith<UsageError>([&] { ParseSharding(text); },
-                                 {"'" + text + "'", "iid", "label-skew:ALPHA", "above 0"});
+                                 {"'" + text + "'", "iid", "label-skew:ALPHA", "from 0.001 to 1000000"});
   }
 }
 

@@ -110,7 +110,8 @@ TEST(PsoPs, WithoutAnyPullTrainsEachWorkerByItself) {
   const Batches batches(kSteps, 3, kBatch);
   SyncOptions options = Period(3);
   options.swarm.velocity = Velocity::kSwarm;
-  options.swarm.inertia = options.swarm.social = 0;
+  options.swarm.inertia = 0;
+  options.swarm.social = 0;
   options.swarm.cognitive = 0;
   const auto together = TrainTogether("pso-ps", options, kMomentumSgd, batches, 3);
   for (int worker = 0; worker < 3; ++worker) {

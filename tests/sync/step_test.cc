@@ -55,7 +55,8 @@ SyncOptions Schedule(std::int64_t period, std::int64_t total_steps = 0) {
 // No pulls and no inertia: pso-ps does nothing but to compare fitnesses.
 SyncOptions Still(SyncOptions options) {
   options.swarm.velocity = Velocity::kSwarm;
-  options.swarm.inertia = options.swarm.social = 0;
+  options.swarm.inertia = 0;
+  options.swarm.social = 0;
   options.peers.slow_beta = options.peers.outer_momentum = 0;
   options.peers.outer_lr = 1;
   return options;

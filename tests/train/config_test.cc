@@ -157,6 +157,7 @@ struct MakeDifferent {
   void operator()(const char*, Sharding& member, const char*, const char*) const {
     member.skew_alpha = 1.0 / 3;
   }
+  void operator()(const char*, Inertia& member, const char*, const char*) const { member = Inertia::Auto(); }
   void operator()(const char*, std::optional<double>& member, const char*, const char*) const {
     member = 1.0 / 3;
   }
@@ -175,7 +176,8 @@ std::map<std::string, std::string> Fields(const TrainConfig& config) {
   std::map<std::string, std::string> fields;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
     using Member = std::decay_t<decltype(member)>;
-    if constexpr (std::is_enum_v<Member> || std::is_same_v<Member, Sharding>) {
+    if constexpr (std::is_enum_v<Member> || std::is_same_v<Member, Sharding> ||
+                  std::is_same_v<Member, Inertia>) {
       fields[name] = ToString(member);
     } else if constexpr (std::is_same_v<Member, std::optional<double>>) {
       fields[name] = member ? Json(*member).dump() : "none";

@@ -33,14 +33,41 @@ enum class Fitness {
   kProbe,      // loss at the end of the round on a probe batch that all workers share
 };
 
+// The inertia w: a number, or `auto`, with which each worker has its own and the swarm selects among them
+// (swarm/inertia_tuner.h). Left open, it is the synchronizer's default.
+class Inertia {
+ public:
+  Inertia() = default;
+  Inertia(double value) : value_(value) {}
+  static Inertia Auto();
+
+  bool is_open() const { return !value_ && !adapts_; }
+  bool adapts() const { return adapts_; }
+  double value() const { return value_.value(); }  // throws when there is no number
+  double value_or(double other) const { return value_.value_or(other); }
+
+  friend bool operator!=(const Inertia& a, const Inertia& b) { return !(a == b); }
+  friend bool operator==(const Inertia& a, const Inertia& b) {
+    return a.value_ == b.value_ && a.adapts_ == b.adapts_;
+  }
+
+ private:
+  std::optional<double> value_;
+  bool adapts_ = false;
+};
+
+// "0.7" or "auto". Throws UsageError.
+Inertia ParseInertia(std::string_view text);
+std::string ToString(const Inertia& inertia);  // "" when it is open
+
 // The options of the swarms. What is left open has a default for each synchronizer (WithDefaults() in
 // sync/options.h); docs/synchronizers.md says where each comes from.
 struct PsoOptions {
   Velocity velocity = Velocity::kTotal;
-  std::optional<double> inertia;  // w, in [0, 1)
-  double cognitive = 0.0;         // c1 >= 0, pull to the personal best
-  std::optional<double> social;   // c2 >= 0, pull to the guide
-  double beta = 1.0;              // >= 0: how much more a fitter worker counts in informed-pso-ps's guide
+  Inertia inertia;               // w, in [0, 1)
+  double cognitive = 0.0;        // c1 >= 0, pull to the personal best
+  std::optional<double> social;  // c2 >= 0, pull to the guide
+  double beta = 1.0;             // >= 0: how much more a fitter worker counts in informed-pso-ps's guide
   RandomScope random = RandomScope::kNone;
   Memory memory = Memory::kCurrent;
   double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay

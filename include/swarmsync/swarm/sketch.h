@@ -7,11 +7,11 @@ namespace swarmsync {
 
 // A short image of a long vector that keeps distances (Alon, Matias and Szegedy 1996; Charikar, Chen and
 // Farach-Colton 2002): bucket b holds the sum of s_k x_k over its elements k, with signs s_k drawn once and
-// for all. Each row of kBuckets elements has one in each bucket, in an order drawn for the row. It is linear,
-// so the sketch of a difference is the difference of the sketches, and its Euclidean norm estimates the
-// vector's, without bias in the square and with a relative standard error of 1 / sqrt(2 kBuckets), that
-// is 4.4 %. So workers can tell how far apart they are by sending 2 KB, whatever the size of the model.
-// Local.
+// for all. Each row of kBuckets elements has one in each bucket, in an order of its groups of eight that is
+// drawn for the row. It is linear, so the sketch of a difference is the difference of the sketches, and its
+// Euclidean norm estimates the vector's, without bias in the square and with a relative standard error of 1 /
+// sqrt(2 kBuckets), that is 4.4 %. So workers can tell how far apart they are by sending 2 KB, whatever the
+// size of the model. Local.
 class WeightSketch {
  public:
   static constexpr std::int64_t kBuckets = 256;

@@ -11,12 +11,13 @@ namespace swarmsync {
 struct RoundTrace {
   std::int64_t round = 0;   // counted from 1, as Synchronizer::rounds()
   std::int64_t step = 0;    // of this rank, at the end of the round
-  double fitness = 0;       // kNoFitness for a worker that has finished, NaN for one that was left out
+  double fitness = 0;       // kNoFitness for a worker that has finished, NaN for one that could not guide
   double displacement = 0;  // |y - x|: what the local steps moved
   double pull = 0;          // |x' - y|: what the exchange moved
   double move = 0;          // |x' - x|: the whole round, the velocity of a swarm with velocity `total`
   double seconds = 0;       // in the exchange, waiting included
   bool left_out = false;    // by the guard
+  double inertia = 0;       // of this worker; NaN for synchronizers that have none
   WeightSketch end;         // of y
 };
 
@@ -24,14 +25,15 @@ struct RoundTrace {
 struct RoundRecord {
   std::int64_t round = 0;
   std::int64_t step = 0;        // of rank 0
-  std::vector<double> fitness;  // by rank; NaN for one that was left out
+  std::vector<double> fitness;  // by rank; NaN for one that could not guide
   int best = -1;                // the rank with the least finite fitness
   double improvement = 0;       // of the least fitness so far, 0 when this round found no better
   double spread = 0;            // root mean square distance of the workers' y from their mean
   double displacement = 0;      // means over the workers
   double pull = 0, move = 0;
-  double seconds = 0;         // mean over all ranks
-  std::vector<int> left_out;  // ranks
+  double seconds = 0;           // mean over all ranks
+  std::vector<int> left_out;    // ranks
+  std::vector<double> inertia;  // by rank
 };
 
 // Puts the traces of all ranks together, round by round. Keeps the least fitness so far. Not thread-safe.

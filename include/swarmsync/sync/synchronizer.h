@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -97,6 +98,8 @@ class Synchronizer {
   };
   // One exchange of weights. Returns how many ranks worked. Collective.
   virtual int DoExchange(const Turn& turn) = 0;
+  // The inertia of this worker; NaN for synchronizers that have none. Local.
+  virtual double inertia() const { return std::numeric_limits<double>::quiet_NaN(); }
   // Called at the end of the warm-up: the first round begins at the weights as they are. Local.
   virtual void StartHere() {}
   // Whether gradients are exchanged at every step, rather than weights after a round.

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "swarmsync/base/philox.h"
+
+namespace swarmsync {
+
+// Finds the inertia while the swarm trains, after population based training (Jaderberg et al. 2017): each
+// worker has its own, and after every kRounds exchanges the worker with the worst fitness, the pupil, takes
+// that of the one with the best, the teacher, changed by a little at random. All ranks keep all inertias;
+// given the same fitnesses, they agree. Pure: the velocity, which goes with the inertia, is the caller's to
+// copy.
+class InertiaTuner {
+ public:
+  static constexpr int kRounds = 8;
+  static constexpr double kLeast = 0.3, kGreatest = 0.9;  // of the first inertias, which are spread evenly
+  static constexpr double kChange = 0.1;                  // at most, up or down
+  static constexpr double kCap = 0.95;                    // no inertia is above it
+
+  InertiaTuner(int workers, std::uint64_t seed);
+
+  struct Lesson {
+    int teacher = -1, pupil = -1;  // ranks; -1 when nobody learns in this exchange
+  };
+  // One exchange. fitness: by rank; what is not finite is the worst.
+  Lesson Update(const std::vector<double>& fitness);
+
+  const std::vector<double>& inertias() const { return inertias_; }  // by rank
+
+ private:
+  Philox philox_;
+  std::uint32_t exchange_ = 0;
+  std::vector<double> inertias_;
+  std::vector<double> sums_;  // of the fitnesses since the last lesson
+};
+
+}  // namespace swarmsync
