@@ -7,14 +7,13 @@
 #include <cmath>
 
 #include "support/ranks.h"
-#include "swarmsync/sync/synchronizer.h"
+#include "swarmsync/sync/replay.h"
 #include "sync/worker.h"
 
 namespace swarmsync {
 namespace {
 
 using testing::Floats;
-using testing::FromRanks;
 using testing::HandDrivenWorker;
 using testing::RunRanks;
 
@@ -26,35 +25,18 @@ struct Round {
   std::vector<double> fitness;        // by rank
 };
 
-// Each worker's weights after the last round.
-std::vector<Floats> Replay(const std::string& name, const SyncOptions& options,
-                           const std::vector<Round>& rounds) {
-  return FromRanks(static_cast<int>(rounds[0].fitness.size()), [&](Communicator& comm) {
-    HandDrivenWorker worker(kLengths);
-    worker.SetWeights(kStart);
-    const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
-    for (const Round& round : rounds) {
-      worker.Add(round.displacements[comm.rank()]);
-      sync->Exchange(round.fitness[comm.rank()]);
-    }
-    return worker.weights();
-  });
+// The swarm after the last round.
+std::unique_ptr<Replay> After(const std::string& name, const SyncOptions& options,
+                              const std::vector<Round>& rounds) {
+  auto replay =
+      std::make_unique<Replay>(name, static_cast<int>(rounds[0].fitness.size()), kLengths, kStart, options);
+  for (const Round& round : rounds) replay->Round(round.displacements, round.fitness);
+  return replay;
 }
 
-// The final model after the last round.
-Floats FinalModel(const std::string& name, const SyncOptions& options, const std::vector<Round>& rounds) {
-  return FromRanks(static_cast<int>(rounds[0].fitness.size()), [&](Communicator& comm) {
-    HandDrivenWorker worker(kLengths);
-    worker.SetWeights(kStart);
-    const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
-    for (const Round& round : rounds) {
-      worker.Add(round.displacements[comm.rank()]);
-      sync->Exchange(round.fitness[comm.rank()]);
-    }
-    const at::Tensor model = worker.params().NewState();
-    sync->WriteFinalModel(model);
-    return testing::Values(worker.params(), model);
-  })[0];
+std::vector<Floats> PositionsAfter(const std::string& name, const SyncOptions& options,
+                                   const std::vector<Round>& rounds) {
+  return After(name, options, rounds)->positions();
 }
 
 // w = 1/2, c1 = 1/4, c2 = 1/8
@@ -112,13 +94,14 @@ TEST(AverageOracle, FourWorkersMeetAtTheMeanTwice) {
   // 2: y = (8, 4, 3) (0, 2, 4) (4, 6, 12) (0, -4, 1):    the sum is (12, 8, 20), the mean (3, 2, 5)
   const std::vector<Round> rounds = {{{{4, 0, 8}, {0, -4, 0}, {-8, 2, 0}, {0, 10, -4}}, {1, 2, 3, 4}},
                                      {{{8, 0, -1}, {0, -2, 0}, {4, 2, 8}, {0, -8, -3}}, {4, 3, 2, 1}}};
-  EXPECT_EQ(Replay("average", {}, {rounds[0]}), std::vector<Floats>(4, {0, 4, 4}));
-  EXPECT_EQ(Replay("average", {}, rounds), std::vector<Floats>(4, {3, 2, 5}));
+  EXPECT_EQ(PositionsAfter("average", {}, {rounds[0]}), std::vector<Floats>(4, {0, 4, 4}));
+  EXPECT_EQ(PositionsAfter("average", {}, rounds), std::vector<Floats>(4, {3, 2, 5}));
 }
 
 TEST(AverageOracle, TwoWorkersMeetInTheMiddle) {
   // ((1 + 3) + (1 - 1)) / 2 = 2, ((2 + 1) + (2 + 4)) / 2 = 4.5, ((3 - 5) + (3 + 1)) / 2 = 1
-  EXPECT_EQ(Replay("average", {}, {{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}}}), std::vector<Floats>(2, {2, 4.5, 1}));
+  EXPECT_EQ(PositionsAfter("average", {}, {{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}}}),
+            std::vector<Floats>(2, {2, 4.5, 1}));
 }
 
 // Two rounds of two workers, for the peers:
@@ -134,8 +117,8 @@ TEST(SlowMoOracle, KeepsHalfOfItsVelocityAndMovesByThreeQuartersOfIt) {
   SyncOptions options;
   options.peers.slow_alpha = 0.75;
   options.peers.slow_beta = 0.5;
-  EXPECT_EQ(Replay("slowmo", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.5, 0.5, 6}));
-  EXPECT_EQ(Replay("slowmo", options, kPeerRounds), std::vector<Floats>(2, {5.5, 0.5, 9.75}));
+  EXPECT_EQ(PositionsAfter("slowmo", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.5, 0.5, 6}));
+  EXPECT_EQ(PositionsAfter("slowmo", options, kPeerRounds), std::vector<Floats>(2, {5.5, 0.5, 9.75}));
 }
 
 TEST(DiLoCoOracle, TakesANesterovStepAlongTheMeanDisplacement) {
@@ -146,8 +129,8 @@ TEST(DiLoCoOracle, TakesANesterovStepAlongTheMeanDisplacement) {
   SyncOptions options;
   options.peers.outer_lr = 0.5;
   options.peers.outer_momentum = 0.25;
-  EXPECT_EQ(Replay("diloco", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.25, 0.75, 5.5}));
-  EXPECT_EQ(Replay("diloco", options, kPeerRounds), std::vector<Floats>(2, {4.1875, 1.3125, 7.5}));
+  EXPECT_EQ(PositionsAfter("diloco", options, {kPeerRounds[0]}), std::vector<Floats>(2, {2.25, 0.75, 5.5}));
+  EXPECT_EQ(PositionsAfter("diloco", options, kPeerRounds), std::vector<Floats>(2, {4.1875, 1.3125, 7.5}));
 }
 
 TEST(EasgdOracle, TiesTheWorkersToTheCenter) {
@@ -157,9 +140,10 @@ TEST(EasgdOracle, TiesTheWorkersToTheCenter) {
   //    x0 = (9.5, -1.25, 9.5), x1 = (-0.25, 4, 6.5); c = (2, 1, 5) + 1/4 (7, 1, 8) = (3.75, 1.25, 7)
   SyncOptions options;
   options.peers.elastic_alpha = 0.25;
-  EXPECT_EQ(Replay("easgd", options, {kPeerRounds[0]}), (std::vector<Floats>{{4, 2, 9}, {1, -1, 3}}));
-  EXPECT_EQ(Replay("easgd", options, kPeerRounds), (std::vector<Floats>{{9.5, -1.25, 9.5}, {-0.25, 4, 6.5}}));
-  EXPECT_EQ(FinalModel("easgd", options, kPeerRounds), (Floats{3.75, 1.25, 7}));
+  EXPECT_EQ(PositionsAfter("easgd", options, {kPeerRounds[0]}), (std::vector<Floats>{{4, 2, 9}, {1, -1, 3}}));
+  EXPECT_EQ(PositionsAfter("easgd", options, kPeerRounds),
+            (std::vector<Floats>{{9.5, -1.25, 9.5}, {-0.25, 4, 6.5}}));
+  EXPECT_EQ(After("easgd", options, kPeerRounds)->FinalModel(), (Floats{3.75, 1.25, 7}));
 }
 
 TEST(LeaderOracle, PullsTheOthersToTheBest) {
@@ -168,8 +152,10 @@ TEST(LeaderOracle, PullsTheOthersToTheBest) {
   // 2: f = (1, 2): y0 = (12, -3, 11) leads; y1 = (-1, 4, 7), x1 = y1 + 1/4 (13, -7, 4) = (2.25, 2.25, 8)
   SyncOptions options;
   options.swarm.social = 0.25;
-  EXPECT_EQ(Replay("leader", options, {kPeerRounds[0]}), (std::vector<Floats>{{4, 1, 9}, {1, -2, 3}}));
-  EXPECT_EQ(Replay("leader", options, kPeerRounds), (std::vector<Floats>{{12, -3, 11}, {2.25, 2.25, 8}}));
+  EXPECT_EQ(PositionsAfter("leader", options, {kPeerRounds[0]}),
+            (std::vector<Floats>{{4, 1, 9}, {1, -2, 3}}));
+  EXPECT_EQ(PositionsAfter("leader", options, kPeerRounds),
+            (std::vector<Floats>{{12, -3, 11}, {2.25, 2.25, 8}}));
 }
 
 TEST(InformedPsoPsOracle, PullsToTheMeanWeightedByFitness) {
@@ -185,10 +171,10 @@ TEST(InformedPsoPsOracle, PullsToTheMeanWeightedByFitness) {
   options.swarm.inertia = 0.5;
   options.swarm.social = 0.25;
   options.swarm.beta = 1.5 * std::log(3.0);
-  const auto first = Replay("informed-pso-ps", options, {kPeerRounds[0]});
+  const auto first = PositionsAfter("informed-pso-ps", options, {kPeerRounds[0]});
   ExpectNear(first[0], {4.25, 1.25, 9.5});
   ExpectNear(first[1], {1.25, -1.75, 3.5});
-  const auto second = Replay("informed-pso-ps", options, kPeerRounds);
+  const auto second = PositionsAfter("informed-pso-ps", options, kPeerRounds);
   ExpectNear(second[0], {13.0625, -2.6875, 14.5});
   ExpectNear(second[1], {1.8125, 1.0625, 8.5});
 }
@@ -209,8 +195,9 @@ TEST(PsoPsOracle, VelocitySwarmHoldsThePullsAlone) {
   //    y1 = (-7, 18, 11) + (8, -16, 24) = (1, 2, 35); p1 = g = (-7, 18, 11)
   //    v1 = s1 = (1/4 + 1/8) (-8, 16, -24) = (-3, 6, -9), x1 = (-2, 8, 26)
   const SyncOptions options = Swarm(Velocity::kSwarm, Memory::kHistoric);
-  EXPECT_EQ(Replay("pso-ps", options, {kTwoRounds[0]}), (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
-  EXPECT_EQ(Replay("pso-ps", options, kTwoRounds),
+  EXPECT_EQ(PositionsAfter("pso-ps", options, {kTwoRounds[0]}),
+            (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
+  EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
             (std::vector<Floats>{{14.75, 5.375, 11.875}, {-2, 8, 26}}));
 }
 
@@ -221,8 +208,9 @@ TEST(PsoPsOracle, VelocityTotalHoldsTheWholeMove) {
   //    v0 = 1/2 (6, -5, 15) + (16, 8, -8) + s0 = (11.75, 4.375, 1.875), x0 = (7, -3, 18) + v0
   //    v1 = 1/2 (-8, 16, 8) + (8, -16, 24) + s1 = (1, -2, 19), x1 = (-7, 18, 11) + v1
   const SyncOptions options = Swarm(Velocity::kTotal, Memory::kHistoric);
-  EXPECT_EQ(Replay("pso-ps", options, {kTwoRounds[0]}), (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
-  EXPECT_EQ(Replay("pso-ps", options, kTwoRounds),
+  EXPECT_EQ(PositionsAfter("pso-ps", options, {kTwoRounds[0]}),
+            (std::vector<Floats>{{7, -3, 18}, {-7, 18, 11}}));
+  EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
             (std::vector<Floats>{{18.75, 1.375, 19.875}, {-6, 16, 30}}));
 }
 
@@ -239,9 +227,9 @@ TEST(PsoPsOracle, MemoryCurrentPullsToThisRoundsBestAlone) {
   const std::vector<Round> rounds = {{{{8, -8, 16}, {-8, 16, 8}, {0, 8, -8}}, {3, 2, 1}},
                                      {{{8, 0, -8}, {0, 8, 0}, {0, 0, 8}}, {7, 8, 9}}};
   const SyncOptions options = Swarm(Velocity::kSwarm, Memory::kCurrent);
-  EXPECT_EQ(Replay("pso-ps", options, {rounds[0]}),
+  EXPECT_EQ(PositionsAfter("pso-ps", options, {rounds[0]}),
             (std::vector<Floats>{{8, -4, 16}, {-6, 17, 9}, {1, 10, -5}}));
-  EXPECT_EQ(Replay("pso-ps", options, rounds),
+  EXPECT_EQ(PositionsAfter("pso-ps", options, rounds),
             (std::vector<Floats>{{15.5, -3, 6.5}, {-2.75, 20.875, 7.875}, {2.875, 8.25, 3.625}}));
 }
 
@@ -255,7 +243,8 @@ TEST(PsoPsOracle, MemoryDecayLetsAWorseBestReplaceARememberedOne) {
   SyncOptions options = Swarm(Velocity::kSwarm, Memory::kDecay);
   options.swarm.memory_decay = 0.5;
   const std::vector<Round> rounds = {kTwoRounds[0], {kTwoRounds[1].displacements, {1.25, 4}}};
-  EXPECT_EQ(Replay("pso-ps", options, rounds), (std::vector<Floats>{{22, 6.5, 9.5}, {1.75, 6.375, 25.875}}));
+  EXPECT_EQ(PositionsAfter("pso-ps", options, rounds),
+            (std::vector<Floats>{{22, 6.5, 9.5}, {1.75, 6.375, 25.875}}));
 }
 
 TEST(PsoPsOracle, ARandomFactorForTheRoundScalesThePull) {
@@ -263,7 +252,7 @@ TEST(PsoPsOracle, ARandomFactorForTheRoundScalesThePull) {
   // x0 = y0 + 1/8 r2 (-16, 24, -8) = (9, -6, 19) + r2 (-2, 3, -1)
   SyncOptions options = Swarm(Velocity::kSwarm, Memory::kHistoric, RandomScope::kRound);
   options.seed = 1;
-  const auto weights = Replay("pso-ps", options, {kTwoRounds[0]});
+  const auto weights = PositionsAfter("pso-ps", options, {kTwoRounds[0]});
   ExpectNear(weights[0], {8.1771232f, -4.7656848f, 18.5885616f});
   EXPECT_EQ(weights[1], (Floats{-7, 18, 11}));
 }
