@@ -79,7 +79,7 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--budget", arguments.budget,
       "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
   add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
-  add("--extensions", arguments.extensions, "how often a grid may be extended whose best lies at its edge")
+  add("--extensions", arguments.extensions, "how often a part of the grid may be extended whose best lies at its edge")
       ->check(CLI::NonNegativeNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")

@@ -86,16 +86,18 @@ std::set<double> Tried(const std::vector<Flags>& settings, const std::string& fl
 }
 
 // The number beyond the edge of those that were tried: for a learning rate in their ratio, else in their
-// difference. Two digits are enough.
+// difference.
 std::string Beyond(const std::string& flag, double edge, double inner) {
-  return fmt::format("{:.2g}", flag == kLr ? edge * edge / inner : 2 * edge - inner);
+  return fmt::format("{:.3g}", flag == kLr ? edge * edge / inner : 2 * edge - inner);
 }
+
+bool Extends(const Axis& axis) { return axis.extends && axis.values.size() >= kLeastToExtend; }
 
 // The setting beyond the best one, where one of its numbers is the least or the greatest that was tried.
 std::optional<Flags> Extension(const CompareOptions& options, const std::vector<Axis>& axes,
                                const std::vector<Flags>& settings, const Flags& best) {
   for (const Axis& axis : axes) {
-    if (!axis.extends || axis.values.size() < kLeastToExtend) continue;
+    if (!Extends(axis)) continue;
     const std::set<double> tried = Tried(settings, axis.flag);
     const auto number = NumberIn(best.at(axis.flag));
     if (!number || tried.size() < kLeastToExtend) continue;
@@ -110,6 +112,22 @@ std::optional<Flags> Extension(const CompareOptions& options, const std::vector<
     if (options.allowed(extended)) return extended;
   }
   return std::nullopt;
+}
+
+// The grid in parts, each with one choice of the values that do not extend, such as the momentum: each part
+// has an edge of its own.
+std::vector<std::vector<Flags>> Parts(const std::vector<Axis>& axes) {
+  std::map<Flags, std::vector<Flags>> parts;
+  for (const Flags& setting : Grid(axes)) {
+    Flags fixed;
+    for (const Axis& axis : axes) {
+      if (!Extends(axis)) fixed.insert(*setting.find(axis.flag));
+    }
+    parts[fixed].push_back(setting);
+  }
+  std::vector<std::vector<Flags>> result;
+  for (auto& [fixed, settings] : parts) result.push_back(std::move(settings));
+  return result;
 }
 
 // Makes the runs of a stage for each setting; those that are missing are appended to the plan. Result: the
@@ -134,23 +152,42 @@ std::vector<double> Ask(const CompareOptions& options, const Group& group, Stage
   return scores;
 }
 
-// The best setting, once all of the grid and its extensions are known.
-std::optional<Flags> Tune(const CompareOptions& options, const Group& group, const Outcomes& outcomes,
-                          GroupPlan& plan) {
-  const std::vector<Axis> axes = AxesOf(options, group);
-  std::vector<Flags> settings = Grid(axes);
-  if (settings.size() == 1) return settings.front();
+struct Candidate {
+  Flags setting;
+  double score;
+};
+
+// The best setting of a part, once all of it and its extensions are known.
+std::optional<Candidate> TunePart(const CompareOptions& options, const Group& group,
+                                  const std::vector<Axis>& axes, std::vector<Flags> settings,
+                                  const Outcomes& outcomes, GroupPlan& plan) {
+  const std::size_t missing_elsewhere = plan.missing.size();
   std::vector<double> scores = Ask(options, group, Stage::kTune, settings, outcomes, plan);
   for (int left = options.extensions;; --left) {
-    if (!plan.missing.empty()) return std::nullopt;
-    const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
-    plan.chosen_score = scores[static_cast<std::size_t>(best)];
-    const Flags& chosen = settings[static_cast<std::size_t>(best)];
-    const auto extension = left > 0 ? Extension(options, axes, settings, chosen) : std::nullopt;
-    if (!extension) return chosen;
+    if (plan.missing.size() != missing_elsewhere) return std::nullopt;
+    const auto best =
+        static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+    const auto extension = left > 0 ? Extension(options, axes, settings, settings[best]) : std::nullopt;
+    if (!extension) return Candidate{settings[best], scores[best]};
     settings.push_back(*extension);
     scores.push_back(Ask(options, group, Stage::kTune, {*extension}, outcomes, plan)[0]);
   }
+}
+
+// The best setting of all parts, once they are known.
+std::optional<Flags> Tune(const CompareOptions& options, const Group& group, const Outcomes& outcomes,
+                          GroupPlan& plan) {
+  const std::vector<Axis> axes = AxesOf(options, group);
+  const auto parts = Parts(axes);
+  if (parts.size() == 1 && parts[0].size() == 1) return parts[0][0];
+  std::optional<Candidate> chosen;
+  for (const auto& settings : parts) {
+    const auto candidate = TunePart(options, group, axes, settings, outcomes, plan);
+    if (candidate && (!chosen || candidate->score > chosen->score)) chosen = candidate;
+  }
+  if (!plan.missing.empty()) return std::nullopt;
+  plan.chosen_score = chosen->score;
+  return chosen->setting;
 }
 
 }  // namespace

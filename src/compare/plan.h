@@ -45,7 +45,7 @@ struct CompareOptions {
   std::int64_t validation = 0;  // training samples held out while tuning
   Budget budget = Budget::kEpochs;
   std::int64_t samples = 0;  // of Budget::kSamples
-  int extensions = 0;        // how often the grid of a group may be extended
+  int extensions = 0;        // how often each part of a grid may be extended
   std::function<bool(const Flags&)> allowed = [](const Flags&) { return true; };  // settings that may be run
 };
 
@@ -79,10 +79,11 @@ struct GroupPlan {
 
 std::vector<Group> Groups(const CompareOptions& options);
 
-// The group's settings: the product of the axes that concern its synchronizer. Where the best so far has a
-// number that is the least or the greatest that was tried of an axis with three values or more, the next one
+// The group's settings: the product of the axes that concern its synchronizer, in parts, each with one choice
+// of the values that do not extend (those of an axis with fewer than three, such as a momentum of 0 or 0.9).
+// Where the best of a part has a number that is the least or the greatest that was tried there, the next one
 // beyond follows (for the learning rate in the grid's ratio, else in its difference) with the best's other
-// values; so the grid is extended until its best lies inside, at most `extensions` times.
+// values; so a part is extended until its best lies inside, at most `extensions` times.
 GroupPlan PlanGroup(const CompareOptions& options, const Group& group, const Outcomes& outcomes);
 
 // The final runs of a setting, one for each seed.

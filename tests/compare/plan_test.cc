@@ -134,6 +134,24 @@ TEST(Plan, ExtendsOptionsByTheirDifferenceWithTheOtherValuesOfTheBest) {
   EXPECT_EQ(runner.Plan(Groups(options).at(0)).chosen->at("slow-beta"), "0.9");
 }
 
+TEST(Plan, ExtendsTheGridOfEachMomentumByItself) {
+  CompareOptions options = Options();
+  options.axes.push_back({"momentum", {"0", "0.9"}, "", true});
+  // With momentum the best rate is a tenth, and the best of all lies there.
+  Runner runner(options, [](const Flags& flags) {
+    const bool momentum = flags.at("momentum") == "0.9";
+    return Peak(momentum ? 0.025 : 0.2)(flags) - (momentum ? 0 : 0.1);
+  });
+  const Group group = Groups(options).at(0);
+  std::map<std::string, std::set<std::string>> tried;
+  for (const PlannedRun& run : runner.Make(group)) {
+    if (run.stage == Stage::kTune) tried[run.flags.at("momentum")].insert(run.flags.at("lr"));
+  }
+  EXPECT_EQ(tried["0"], (std::set<std::string>{"0.1", "0.2", "0.4"}));
+  EXPECT_EQ(tried["0.9"], (std::set<std::string>{"0.0125", "0.025", "0.05", "0.1", "0.2", "0.4"}));
+  EXPECT_EQ(runner.Plan(group).chosen, (Flags{{"lr", "0.025"}, {"momentum", "0.9"}}));
+}
+
 TEST(Plan, DoesNotExtendWhatIsNoMeasure) {
   CompareOptions options = Options();
   options.axes = {{"epochs", {"1", "2", "3"}, "", false}};
