@@ -12,6 +12,7 @@
 
 #include "base/subprocess.h"
 #include "cli/commands.h"
+#include "cli/parent.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
 #include "compare/plan.h"
@@ -79,7 +80,8 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--budget", arguments.budget,
       "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
   add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
-  add("--extensions", arguments.extensions, "how often a part of the grid may be extended whose best lies at its edge")
+  add("--extensions", arguments.extensions,
+      "how often a part of the grid may be extended whose best lies at its edge")
       ->check(CLI::NonNegativeNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
@@ -342,6 +344,7 @@ std::int64_t RunsLeft(const CompareOptions& options, const RunStore& store) {
 
 void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& out, bool quiet) {
   const StopSignals signals;
+  TakeChildrenAlong();
   const double begin = MonotonicSeconds();
   std::int64_t made = 0;
   for (const Group& group : Groups(options)) {

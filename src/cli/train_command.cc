@@ -20,6 +20,7 @@
 #include "cli/blas.h"
 #include "cli/commands.h"
 #include "cli/library_logs.h"
+#include "cli/parent.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
 #include "report/run_report.h"
@@ -221,6 +222,7 @@ void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double 
 }
 
 int Train(const CLI::App& command, const TrainConfig& given, const CommandContext& context) {
+  DieWithParent();
   RefuseZero(command);
   if (const auto launched = DiscoverRank(GetEnvironment)) {
     if (command.get_option("--workers")->count() > 0) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "cli/tool.h"
@@ -28,6 +30,27 @@ class CompareTest : public ToolTest {
                      "--lr=0.02,0.05",   "--out=" + Path("cmp").string()} +
            flags;
   }
+  // How many there are, also while one is being written.
+  std::ptrdiff_t RunsMade() const {
+    const fs::path runs = Path("cmp") / "runs.jsonl";
+    if (!fs::exists(runs)) return 0;
+    const std::string text = ReadFile(runs);
+    return std::count(text.begin(), text.end(), '\n');
+  }
+
+  // The processes that train for the comparison.
+  std::vector<pid_t> TrainingProcesses() const {
+    std::vector<pid_t> pids;
+    const std::string out = "--out=" + (Path("cmp") / "running").string();
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename();
+      if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); })) continue;
+      if (ReadProcFile("/proc/" + name + "/cmdline").find(out) != std::string::npos)
+        pids.push_back(std::stoi(name));
+    }
+    return pids;
+  }
+
   std::vector<Json> Runs() const { return ReadJsonLines(Path("cmp") / "runs.jsonl"); }
 };
 
@@ -64,12 +87,13 @@ TEST_F(CompareTest, TunesRunsTheFinalSeedsAndWritesItsTables) {
 TEST_F(CompareTest, GoesOnWhereItWasStopped) {
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
     Tool tool(Compare({"--epochs=20"}), Environment());
-    const std::size_t before = fs::exists(Path("cmp") / "runs.jsonl") ? Runs().size() : 0;
-    EXPECT_TRUE(WaitUntil([&] { return fs::exists(Path("cmp") / "runs.jsonl") && Runs().size() > before; }));
+    const std::ptrdiff_t before = RunsMade();
+    EXPECT_TRUE(WaitUntil([&] { return RunsMade() > before; }));
     tool.Signal(signal);
     const ToolResult& result = tool.Wait();
     if (signal == SIGKILL) {
       EXPECT_EQ(result.signal, SIGKILL);
+      EXPECT_TRUE(WaitUntil([&] { return TrainingProcesses().empty(); })) << "its run is left behind";
     } else {
       EXPECT_EQ(result.exit_code, 128 + signal) << result.err;
     }

@@ -70,9 +70,10 @@ double TcpBytesSent() {
     tcp_info info = {};
     socklen_t size = sizeof info;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) continue;
-    Require(size >= offsetof(tcp_info, tcpi_bytes_sent) + sizeof info.tcpi_bytes_sent,
+    Require(size >= offsetof(tcp_info, tcpi_bytes_retrans) + sizeof info.tcpi_bytes_retrans,
             "a kernel without counters");
-    sum += static_cast<double>(info.tcpi_bytes_sent);
+    // What was sent again, because a busy machine was late to acknowledge it, is not the algorithm's.
+    sum += static_cast<double>(info.tcpi_bytes_sent - info.tcpi_bytes_retrans);
   }
   return sum;
 }
