@@ -13,7 +13,5 @@ run() {  # run CASE FLAGS…
 }
 
 run healthy --workers 3
-for guard in "" --guard; do
-  run "diverging$guard" --workers 4 --worker-lr 0.1,0.1,0.1,5 $guard
-  run "labels$guard" --workers 4 --label-noise 0,0,0,1 $guard
-done
+for guard in "" --guard; do run "diverging$guard" --workers 4 --worker-lr 0.1,0.1,0.1,5 $guard; done
+for guard in "" --guard; do run "labels$guard" --workers 4 --label-noise 0,0,0,1 $guard; done
