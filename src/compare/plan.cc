@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <set>
 
+#include "base/numbers.h"
 #include "swarmsync/sync/options.h"
 
 namespace swarmsync {
@@ -15,13 +15,6 @@ namespace {
 constexpr const char* kLr = "lr";
 constexpr double kFailedScore = -1;
 constexpr std::size_t kLeastToExtend = 3;  // values of an axis; two may be all there is to choose from
-
-std::optional<double> NumberIn(const std::string& text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 // Whether an axis means anything to the synchronizer: it was asked for it, or its flag is the synchronizer's
 // own or nobody's own.
@@ -80,7 +73,7 @@ PlannedRun RunOf(const CompareOptions& options, const Group& group, Stage stage,
 std::set<double> Tried(const std::vector<Flags>& settings, const std::string& flag) {
   std::set<double> tried;
   for (const Flags& setting : settings) {
-    if (const auto number = NumberIn(setting.at(flag))) tried.insert(*number);
+    if (const auto number = ParseNumber(setting.at(flag))) tried.insert(*number);
   }
   return tried;
 }
@@ -99,7 +92,7 @@ std::optional<Flags> Extension(const CompareOptions& options, const std::vector<
   for (const Axis& axis : axes) {
     if (!Extends(axis)) continue;
     const std::set<double> tried = Tried(settings, axis.flag);
-    const auto number = NumberIn(best.at(axis.flag));
+    const auto number = ParseNumber(best.at(axis.flag));
     if (!number || tried.size() < kLeastToExtend) continue;
     Flags extended = best;
     if (*number == *tried.begin()) {

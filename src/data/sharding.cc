@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <numeric>
 
+#include "base/numbers.h"
 #include "data/shuffle.h"
 #include "swarmsync/base/error.h"
 
@@ -78,13 +78,8 @@ std::size_t DrawClass(const std::vector<double>& mix, const std::vector<std::vec
 Sharding ParseSharding(std::string_view text) {
   if (text == kIid) return {};
   if (text.substr(0, kLabelSkew.size()) == kLabelSkew) {
-    const std::string_view number = text.substr(kLabelSkew.size());
-    double alpha = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), alpha);
-    if (error == std::errc() && end == number.data() + number.size() && alpha >= kLeastAlpha &&
-        alpha <= kGreatestAlpha) {
-      return {alpha};
-    }
+    const auto alpha = ParseNumber(text.substr(kLabelSkew.size()));
+    if (alpha && *alpha >= kLeastAlpha && *alpha <= kGreatestAlpha) return {*alpha};
   }
   throw UsageError(
       fmt::format("'{}'; it must be iid, or label-skew:ALPHA with a number from 0.001 to 1000000", text));

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/numbers.h"
 
 namespace swarmsync {
 namespace {
@@ -23,12 +23,8 @@ Inertia Inertia::Auto() {
 
 Inertia ParseInertia(std::string_view text) {
   if (text == kAuto) return Inertia::Auto();
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    throw UsageError(fmt::format("'{}'; it must be a number of at least 0 and below 1, or auto", text));
-  }
-  return value;
+  if (const auto value = ParseNumber(text)) return *value;
+  throw UsageError(fmt::format("'{}'; it must be a number of at least 0 and below 1, or auto", text));
 }
 
 std::string ToString(const Inertia& inertia) {
