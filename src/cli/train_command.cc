@@ -11,7 +11,6 @@
 #include <ctime>
 #include <exception>
 #include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
@@ -169,27 +168,13 @@ void RunProcesses(const TrainConfig& config, double started) {
 
 void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started) {
   const StopSignals signals;
-  const int workers = static_cast<int>(config.workers);
-  ThreadWorld world(workers, std::chrono::duration<double>(config.timeout));
+  ThreadWorld world(static_cast<int>(config.workers), std::chrono::duration<double>(config.timeout));
   StatusPrinter printer(config);
-  std::mutex mutex;
-  std::exception_ptr first_failure;  // the others follow from it
-
-  const auto work = [&](int rank) {
-    try {
-      const auto comm = world.Connect(rank);
-      RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                         StopSignals::Check});
-    } catch (const std::exception& error) {
-      const std::lock_guard lock(mutex);
-      if (!first_failure) first_failure = std::current_exception();
-      world.Abort(fmt::format("worker {} failed: {}", rank, error.what()));
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < workers; ++rank) threads.emplace_back(work, rank);
-  for (std::thread& thread : threads) thread.join();
-  if (first_failure) std::rethrow_exception(first_failure);
+  world.Run([&](int rank) {
+    const auto comm = world.Connect(rank);
+    RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
+                       StopSignals::Check});
+  });
 }
 
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.

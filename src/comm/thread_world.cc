@@ -13,7 +13,10 @@
 
 #include <condition_variable>
 #include <cstring>
+#include <exception>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include "swarmsync/base/error.h"
 
@@ -144,6 +147,32 @@ std::unique_ptr<Communicator> ThreadWorld::Connect(int rank) {
     throw UsageError(fmt::format("rank {} in a world of {}", rank, state_->size));
   }
   return std::make_unique<ThreadCommunicator>(state_, rank);
+}
+
+void ThreadWorld::Run(const std::function<void(int rank)>& rank_main) {
+  std::mutex mutex;
+  std::exception_ptr first;  // the others follow from it
+  const auto fail = [&](int rank, const char* reason) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+    Abort(fmt::format("worker {} failed: {}", rank, reason));
+  };
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < state_->size; ++rank) {
+    threads.emplace_back([&, rank] {
+      try {
+        rank_main(rank);
+      } catch (const std::exception& error) {
+        fail(rank, error.what());
+      } catch (...) {
+        fail(rank, "it threw something unknown");
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (first) std::rethrow_exception(first);
 }
 
 void ThreadWorld::Abort(const std::string& reason) { state_->Fail(reason); }

@@ -4,9 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <exception>
 #include <numeric>
-#include <thread>
 
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/thread_world.h"
@@ -124,25 +122,10 @@ const Synchronizer& Replay::synchronizer(int rank) const {
   return *workers_.at(static_cast<std::size_t>(rank))->sync;
 }
 
-// Calls work(rank, worker) on a thread for each worker; throws what the first of them threw.
+// Calls work(rank, worker) on a thread for each worker.
 template <class F>
 void Replay::OnAll(F&& work) {
-  std::vector<std::exception_ptr> failures(workers_.size());
-  std::vector<std::thread> threads;
-  for (std::size_t rank = 0; rank < workers_.size(); ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        work(static_cast<int>(rank), *workers_[rank]);
-      } catch (...) {
-        failures[rank] = std::current_exception();
-        world_->Abort("another worker of the replay failed");
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  world_->Run([&](int rank) { work(rank, *workers_[static_cast<std::size_t>(rank)]); });
 }
 
 }  // namespace swarmsync

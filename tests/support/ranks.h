@@ -1,10 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <exception>
-#include <memory>
-#include <mutex>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -18,24 +14,7 @@ namespace swarmsync::testing {
 template <class F>
 void RunRanks(int size, F&& rank_main, std::chrono::duration<double> timeout = std::chrono::seconds(60)) {
   ThreadWorld world(size, timeout);
-  std::mutex mutex;
-  std::exception_ptr first;
-  const auto run = [&](int rank) {
-    try {
-      const std::unique_ptr<Communicator> comm = world.Connect(rank);
-      rank_main(*comm);
-    } catch (...) {
-      {
-        const std::lock_guard lock(mutex);
-        if (!first) first = std::current_exception();
-      }
-      world.Abort("another rank of the test failed");
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < size; ++rank) threads.emplace_back(run, rank);
-  for (std::thread& thread : threads) thread.join();
-  if (first) std::rethrow_exception(first);
+  world.Run([&](int rank) { rank_main(*world.Connect(rank)); });
 }
 
 // The same for a `rank_main` that returns something. Result: [size], by rank.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,11 @@ class ThreadWorld {
   ~ThreadWorld();
 
   std::unique_ptr<Communicator> Connect(int rank);
+
+  // Calls rank_main(rank) for every rank, on a thread of its own each, and returns when all have. When one
+  // throws, the others' waits end (Abort()), and what the first threw is thrown again here. From one thread
+  // at a time.
+  void Run(const std::function<void(int rank)>& rank_main);
 
   // Makes every wait of every rank, present and future, throw CommError with this reason. The first reason
   // stays. Any thread.
