@@ -16,6 +16,8 @@
 namespace swarmsync {
 namespace {
 
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
 WeightSketch SketchOf(const at::Tensor& flat) {
   const at::Tensor on_cpu = flat.cpu();
   return {on_cpu.data_ptr<float>(), on_cpu.numel()};
@@ -91,19 +93,21 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   RoundTrace trace;
   trace.round = rounds_ + 1;
   trace.step = steps_;
-  trace.fitness = turn.fitness;
   trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - position_).Norm();
+  // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
+  const bool finite = std::isfinite(trace.end.Norm());
+  Turn mine = turn;
+  if (mine.works() && !finite) mine.fitness = kNaN;
   const double arrival = MonotonicSeconds();
-  const Role role = options_.guard ? Judge(turn, trace.displacement) : turn.role;
-  const int contributors = DoExchange({turn.fitness, role});
+  if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
+  const int contributors = DoExchange(mine);
   trace.seconds = MonotonicSeconds() - arrival;
   spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;
 
-  trace.left_out = left_out_ = role == Role::kLeftOut;
-  const bool could_guide = !left_out_ && std::isfinite(trace.end.Norm());
-  if (turn.works() && !could_guide) trace.fitness = std::numeric_limits<double>::quiet_NaN();
+  trace.left_out = left_out_ = mine.role == Role::kLeftOut;
+  trace.fitness = left_out_ ? kNaN : mine.fitness;
   const WeightSketch after = SketchOf(params_.weights());
   trace.pull = (after - trace.end).Norm();
   trace.move = (after - position_).Norm();
@@ -126,8 +130,8 @@ void Synchronizer::BeginRounds() {
 }
 
 // Whether the guard leaves this worker out. Collective: one all-gather.
-Synchronizer::Role Synchronizer::Judge(const Turn& turn, double distance) {
-  const double loss = turn.works() ? LossToJudge(turn) : kNoFitness;
+Synchronizer::Role Synchronizer::Judge(const Turn& turn, bool finite, double distance) {
+  const double loss = !turn.works() ? kNoFitness : finite ? LossToJudge(turn) : kNaN;
   const std::vector<double> all = comm_.AllGather(std::vector<double>{loss, distance});
   std::vector<Conduct> workers;
   for (std::size_t i = 0; i < all.size(); i += 2) workers.push_back({all[i], all[i + 1]});
@@ -138,10 +142,8 @@ Synchronizer::Role Synchronizer::Judge(const Turn& turn, double distance) {
   return far_out[comm_.rank()] ? Role::kLeftOut : turn.role;
 }
 
-// NaN when the weights or the loss are not finite.
+// NaN when it is not finite.
 double Synchronizer::LossToJudge(const Turn& turn) const {
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  if (!WeightsAreFinite()) return kNaN;
   const bool has_it = !options_.probe || options_.fitness == Fitness::kProbe;
   const double loss = has_it ? turn.fitness : options_.probe();
   return std::isfinite(loss) ? loss : kNaN;
@@ -153,8 +155,7 @@ double Synchronizer::RoundFitness() {
 }
 
 std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
-  double fitness = std::numeric_limits<double>::quiet_NaN();
-  if (turn.works() && std::isfinite(turn.fitness) && WeightsAreFinite()) fitness = turn.fitness;
+  double fitness = turn.works() && std::isfinite(turn.fitness) ? turn.fitness : kNaN;
   if (turn.role == Role::kFinished) fitness = kNoFitness;
   return comm_.AllGather(fitness);
 }
@@ -162,8 +163,6 @@ std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
 int Synchronizer::CountWorking(const std::vector<double>& fitness) {
   return static_cast<int>(fitness.size() - std::count(fitness.begin(), fitness.end(), kNoFitness));
 }
-
-bool Synchronizer::WeightsAreFinite() const { return std::isfinite(params_.weights().sum().item<double>()); }
 
 void Synchronizer::WriteFinalModel(const at::Tensor& out) {
   torch::NoGradGuard no_grad;

@@ -92,7 +92,7 @@ class Synchronizer {
     kFinished,  // has no batches any more: is there, but brings nothing
   };
   struct Turn {
-    double fitness;
+    double fitness;  // NaN where the weights are not finite
     Role role;
     bool works() const { return role == Role::kWorks; }
   };
@@ -113,7 +113,6 @@ class Synchronizer {
   std::vector<double> GatherFitness(const Turn& turn);
   // How many of these have not finished.
   static int CountWorking(const std::vector<double>& fitness);
-  bool WeightsAreFinite() const;
 
   FlatParams& params() { return params_; }
   Communicator& comm() { return comm_; }
@@ -126,7 +125,7 @@ class Synchronizer {
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
   void BeginRounds();
-  Role Judge(const Turn& turn, double distance);
+  Role Judge(const Turn& turn, bool finite, double distance);
   double LossToJudge(const Turn& turn) const;
   double RoundFitness();
   void TraceRound(const Turn& turn, const WeightSketch& end, const SyncSpan& span);
