@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <type_traits>
 
 #include "base/subprocess.h"
@@ -46,7 +47,8 @@ bool Contains(const std::vector<std::string>& list, const std::string& text) {
 }
 
 struct CompareArguments {
-  std::vector<std::pair<std::string, std::string>> train;  // flags of train and their texts; "": not given
+  // Flags of train and their texts, "" where not given. A deque, for CLI11 keeps references to the texts.
+  std::deque<std::pair<std::string, std::string>> train;
   std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
   std::int64_t validation = 5000, samples = 0;
   int extensions = 6;
@@ -56,7 +58,6 @@ struct CompareArguments {
 
 void AddFlags(CLI::App& command, CompareArguments& arguments) {
   TrainConfig defaults;
-  arguments.train.reserve(100);  // CLI11 keeps references to the texts
   VisitFields(defaults, [&](const char* name, const auto& member, const char* help, const char* group) {
     if (Contains(kOwn, name)) return;
     std::string& text = arguments.train.emplace_back(name, "").second;
@@ -244,9 +245,8 @@ std::string LastLine(const fs::path& log) {
   const std::string text = ReadFile(log);
   const std::size_t end = text.find_last_not_of('\n');
   if (end == std::string::npos) return "it said nothing";
-  const std::size_t begin = text.rfind('\n', end);
-  std::string line = text.substr(begin == std::string::npos ? 0 : begin + 1,
-                                 end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  const std::size_t begin = text.rfind('\n', end) + 1;  // npos + 1 is 0
+  const std::string line = text.substr(begin, end - begin + 1);
   const std::string prefix = "swarmsync: ";
   return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
 }
@@ -282,9 +282,10 @@ RunRecord Make(const PlannedRun& run, const fs::path& out) {
     record.message = LastLine(options.output);
   } else {
     record.result = nlohmann::ordered_json::parse(ReadFile(files.summary()));
-    record.epochs = ReadEvents(files, "epoch", kMostEpochs);
+    const Metrics metrics(files);
+    record.epochs = metrics.Of("epoch", kMostEpochs);
     if (run.stage == Stage::kFinal) {
-      record.exchanges = ReadEvents(files, "exchange", kMostExchanges);
+      record.exchanges = metrics.Of("exchange", kMostExchanges);
     } else {
       ForgetTheTestSet(record);
     }

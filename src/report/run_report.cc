@@ -56,31 +56,36 @@ Json RunForReport(const Json& summary, const Json& epochs, const Json& exchanges
   return run;
 }
 
-Json ReadEvents(const RunFiles& files, const std::string& event, std::size_t most) {
-  std::vector<Json> all;
+Metrics::Metrics(const RunFiles& files) {
   std::istringstream lines(ReadFile(files.metrics()));
   std::string line;
   try {
     while (std::getline(lines, line)) {
       Json record = Json::parse(line);
-      if (record.at("event") == event) all.push_back(std::move(record));
+      records_[record.at("event").get<std::string>()].push_back(std::move(record));
     }
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("{}: {}", files.metrics().string(), error.what()));
   }
+}
+
+Json Metrics::Of(const std::string& event, std::size_t most) const {
   Json kept = Json::array();
+  const auto found = records_.find(event);
+  if (found == records_.end()) return kept;
+  const std::vector<Json>& all = found->second;
   const std::size_t stride = (all.size() + most - 1) / most;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if ((all.size() - 1 - i) % stride == 0) kept.push_back(std::move(all[i]));
+    if ((all.size() - 1 - i) % stride == 0) kept.push_back(all[i]);
   }
   return kept;
 }
 
 void WriteRunReport(const RunFiles& files) {
   const Json config = ReadJson(files.config()), summary = ReadJson(files.summary());
-  Json run = RunForReport(summary, ReadEvents(files, "epoch", kMostEpochs),
-                          ReadEvents(files, "exchange", kMostExchanges));
-  run["losses"] = ReadEvents(files, "loss", kMostLosses);
+  const Metrics metrics(files);
+  Json run = RunForReport(summary, metrics.Of("epoch", kMostEpochs), metrics.Of("exchange", kMostExchanges));
+  run["losses"] = metrics.Of("loss", kMostLosses);
   run["status"] = "done";
   for (const char* key : {"sync", "period", "seed"}) run[key] = summary.at(key);
   run["dataset"] = config.at("dataset");

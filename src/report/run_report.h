@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "swarmsync/report/run_files.h"
 
@@ -14,9 +16,18 @@ nlohmann::ordered_json RunForReport(const nlohmann::ordered_json& summary,
                                     const nlohmann::ordered_json& epochs,
                                     const nlohmann::ordered_json& exchanges);
 
-// The records of one event of metrics.jsonl, at most `most` of them, evenly spread, the last among them.
-// Throws DataError.
-nlohmann::ordered_json ReadEvents(const RunFiles& files, const std::string& event, std::size_t most);
+// The records of metrics.jsonl by their event.
+class Metrics {
+ public:
+  // Reads the file once. Throws DataError.
+  explicit Metrics(const RunFiles& files);
+
+  // The records of one event, at most `most` of them, evenly spread, the last among them.
+  nlohmann::ordered_json Of(const std::string& event, std::size_t most) const;
+
+ private:
+  std::map<std::string, std::vector<nlohmann::ordered_json>> records_;
+};
 
 // Writes report.html of a finished run from its files. Throws DataError, RunError.
 void WriteRunReport(const RunFiles& files);
