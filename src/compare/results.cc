@@ -132,10 +132,10 @@ std::string ToCsv(const std::vector<GroupResult>& results) {
 }
 
 std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupResult>& results) {
-  std::string text = fmt::format(
+  std::string text =
       "| data | period | synchronizer | test accuracy, % (mean ± 95 %) | seeds | MB sent by a worker | "
-      "exchanges | "
-      "s | setting |\n| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+      "exchanges | s | setting |\n"
+      "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
   for (const GroupResult& r : results) {
     text += fmt::format("| {} | {} | {} | {} | {} | {:.1f} | {:.0f} | {:.1f} | {} |\n", r.group.dataset,
                         r.group.run_period, r.group.sync, Percent(r.accuracy), Failures(r), r.bytes / 1e6,
@@ -143,8 +143,7 @@ std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupRes
   }
   text += fmt::format(
       "\nSettings were chosen by the mean accuracy on {} held-out training samples with {} tuning seed{}; "
-      "the test "
-      "set was used for the final seeds only.\n",
+      "the test set was used for the final seeds only.\n",
       options.validation, options.tuning_seeds.size(), options.tuning_seeds.size() == 1 ? "" : "s");
   return text;
 }

@@ -24,8 +24,9 @@ struct GroupResult {
   std::int64_t seeds = 0, failed = 0;
   Estimate accuracy;               // of the final runs on the test set, 0-1
   double validation_accuracy = 0;  // of the chosen setting; NaN when there was no choice
-  double bytes = 0, exchanges = 0,
-         seconds = 0;                  // means over the runs: sent by a worker; in all; of the whole run
+  // Means over the runs.
+  double bytes = 0;                    // sent by a worker
+  double exchanges = 0, seconds = 0;   // of the whole run
   std::vector<const RunRecord*> runs;  // the final runs
 };
 

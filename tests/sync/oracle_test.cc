@@ -123,8 +123,8 @@ TEST(SlowMoOracle, KeepsHalfOfItsVelocityAndMovesByThreeQuartersOfIt) {
 
 TEST(DiLoCoOracle, TakesANesterovStepAlongTheMeanDisplacement) {
   // lr 1/2, momentum 1/4
-  // 1: u = d = (2, -2, 4), x = (1, 2, 3) + 1/2 (d + 1/4 u) = (1, 2, 3) + (1.25, -1.25, 2.5) = (2.25,
-  // 0.75, 5.5) 2: d = (3, 1, 3), u = 1/4 (2, -2, 4) + d = (3.5, 0.5, 4)
+  // 1: u = d = (2, -2, 4), d + 1/4 u = (2.5, -2.5, 5), x = (1, 2, 3) + (1.25, -1.25, 2.5) = (2.25, 0.75, 5.5)
+  // 2: d = (3, 1, 3), u = 1/4 (2, -2, 4) + d = (3.5, 0.5, 4)
   //    x = (2.25, 0.75, 5.5) + 1/2 (3.875, 1.125, 4) = (4.1875, 1.3125, 7.5)
   SyncOptions options;
   options.peers.outer_lr = 0.5;

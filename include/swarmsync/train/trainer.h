@@ -49,8 +49,7 @@ struct TrainResult {
   std::optional<Evaluation> validation;
   Ledger ledger;  // of this rank, without the caller's setup and checkpoint
   double samples_per_second = 0;
-  double bytes_sent =
-      0;  // by a worker while it trained, the mean; evaluation and the final model are not in it
+  double bytes_sent = 0;  // by a worker in training, the mean; without evaluation and the final model
 };
 
 // The only training loop: sampler, data set, forward, backward, Synchronizer::Step(). Evaluates after every
