@@ -51,7 +51,7 @@ struct CompareArguments {
   std::deque<std::pair<std::string, std::string>> train;
   std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
   std::int64_t validation = 5000, samples = 0;
-  int extensions = 6;
+  int extensions = 6, finalists = 0;
   std::string budget = "epochs", out;
   bool retry_failed = false, quiet = false;
 };
@@ -83,6 +83,9 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
   add("--extensions", arguments.extensions,
       "how often a part of the grid may be extended whose best lies at its edge")
+      ->check(CLI::NonNegativeNumber);
+  add("--finalists", arguments.finalists,
+      "how many settings, the best with the first tuning seed, are tried with the others; 0: all")
       ->check(CLI::NonNegativeNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
@@ -201,6 +204,7 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
   options.final_seeds = ValuesOf("seeds", arguments.seeds);
   options.validation = arguments.validation;
   options.extensions = arguments.extensions;
+  options.finalists = arguments.finalists;
   options.budget = ParseEnum<Budget>(arguments.budget);
   options.allowed = [](const Flags& setting) {
     try {
@@ -251,6 +255,16 @@ std::string LastLine(const fs::path& log) {
   return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
 }
 
+// What the report draws of an exchange; all of it would make the store ten times as large.
+nlohmann::ordered_json Slim(const nlohmann::ordered_json& exchanges) {
+  auto slim = nlohmann::ordered_json::array();
+  for (const auto& exchange : exchanges) {
+    slim.push_back(
+        {{"step", exchange.at("step")}, {"epoch", exchange.at("epoch")}, {"spread", exchange.at("spread")}});
+  }
+  return slim;
+}
+
 // What chooses a setting shall not even be able to see it.
 void ForgetTheTestSet(RunRecord& record) {
   for (const char* key : {"test_accuracy", "test_loss"}) record.result.erase(key);
@@ -285,7 +299,7 @@ RunRecord Make(const PlannedRun& run, const fs::path& out) {
     const Metrics metrics(files);
     record.epochs = metrics.Of("epoch", kMostEpochs);
     if (run.stage == Stage::kFinal) {
-      record.exchanges = metrics.Of("exchange", kMostExchanges);
+      record.exchanges = Slim(metrics.Of("exchange", kMostExchanges));
     } else {
       ForgetTheTestSet(record);
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "base/numbers.h"
@@ -126,8 +127,8 @@ std::vector<std::vector<Flags>> Parts(const std::vector<Axis>& axes) {
 // Makes the runs of a stage for each setting; those that are missing are appended to the plan. Result: the
 // mean outcome of each setting.
 std::vector<double> Ask(const CompareOptions& options, const Group& group, Stage stage,
-                        const std::vector<Flags>& settings, const Outcomes& outcomes, GroupPlan& plan) {
-  const auto& seeds = stage == Stage::kTune ? options.tuning_seeds : options.final_seeds;
+                        const std::vector<Flags>& settings, const std::vector<std::string>& seeds,
+                        const Outcomes& outcomes, GroupPlan& plan) {
   std::vector<double> scores;
   for (const Flags& setting : settings) {
     double sum = 0;
@@ -141,46 +142,69 @@ std::vector<double> Ask(const CompareOptions& options, const Group& group, Stage
     }
     scores.push_back(failed ? kFailedScore : sum / static_cast<double>(seeds.size()));
   }
-  plan.known_total += static_cast<std::int64_t>(settings.size() * seeds.size());
   return scores;
 }
 
-struct Candidate {
-  Flags setting;
-  double score;
+// Settings with their mean validation accuracies.
+struct Ranking {
+  std::vector<Flags> settings;
+  std::vector<double> scores;
+
+  std::size_t best() const {
+    return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  }
 };
 
-// The best setting of a part, once all of it and its extensions are known.
-std::optional<Candidate> TunePart(const CompareOptions& options, const Group& group,
-                                  const std::vector<Axis>& axes, std::vector<Flags> settings,
-                                  const Outcomes& outcomes, GroupPlan& plan) {
+// Tries a part of the grid and what extends it, until its best lies inside or a run is missing.
+Ranking TryPart(const CompareOptions& options, const Group& group, const std::vector<Axis>& axes,
+                std::vector<Flags> settings, const std::vector<std::string>& seeds, const Outcomes& outcomes,
+                GroupPlan& plan) {
   const std::size_t missing_elsewhere = plan.missing.size();
-  std::vector<double> scores = Ask(options, group, Stage::kTune, settings, outcomes, plan);
-  for (int left = options.extensions;; --left) {
-    if (plan.missing.size() != missing_elsewhere) return std::nullopt;
-    const auto best =
-        static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
-    const auto extension = left > 0 ? Extension(options, axes, settings, settings[best]) : std::nullopt;
-    if (!extension) return Candidate{settings[best], scores[best]};
-    settings.push_back(*extension);
-    scores.push_back(Ask(options, group, Stage::kTune, {*extension}, outcomes, plan)[0]);
+  Ranking part{settings, Ask(options, group, Stage::kTune, settings, seeds, outcomes, plan)};
+  for (int left = options.extensions; left > 0 && plan.missing.size() == missing_elsewhere; --left) {
+    const auto extension = Extension(options, axes, part.settings, part.settings[part.best()]);
+    if (!extension) break;
+    part.settings.push_back(*extension);
+    part.scores.push_back(Ask(options, group, Stage::kTune, {*extension}, seeds, outcomes, plan)[0]);
   }
+  return part;
 }
 
-// The best setting of all parts, once they are known.
+// Those with the highest scores, `count` of them or all, in the order of their scores.
+std::vector<Flags> Finalists(const Ranking& ranking, std::size_t count) {
+  std::vector<std::size_t> order(ranking.settings.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return ranking.scores[a] > ranking.scores[b]; });
+  order.resize(std::min(count, order.size()));
+  std::vector<Flags> finalists;
+  for (const std::size_t i : order) finalists.push_back(ranking.settings[i]);
+  return finalists;
+}
+
+// The best setting of all parts, once all that could be it are known.
 std::optional<Flags> Tune(const CompareOptions& options, const Group& group, const Outcomes& outcomes,
                           GroupPlan& plan) {
   const std::vector<Axis> axes = AxesOf(options, group);
   const auto parts = Parts(axes);
   if (parts.size() == 1 && parts[0].size() == 1) return parts[0][0];
-  std::optional<Candidate> chosen;
+  const bool in_two_rounds = options.finalists > 0 && options.tuning_seeds.size() > 1;
+  const std::vector<std::string> first_seed{options.tuning_seeds.front()};
+  const auto& seeds = in_two_rounds ? first_seed : options.tuning_seeds;
+  Ranking all;
   for (const auto& settings : parts) {
-    const auto candidate = TunePart(options, group, axes, settings, outcomes, plan);
-    if (candidate && (!chosen || candidate->score > chosen->score)) chosen = candidate;
+    const Ranking part = TryPart(options, group, axes, settings, seeds, outcomes, plan);
+    all.settings.insert(all.settings.end(), part.settings.begin(), part.settings.end());
+    all.scores.insert(all.scores.end(), part.scores.begin(), part.scores.end());
   }
   if (!plan.missing.empty()) return std::nullopt;
-  plan.chosen_score = chosen->score;
-  return chosen->setting;
+  if (in_two_rounds) {
+    all.settings = Finalists(all, static_cast<std::size_t>(options.finalists));
+    all.scores = Ask(options, group, Stage::kTune, all.settings, options.tuning_seeds, outcomes, plan);
+    if (!plan.missing.empty()) return std::nullopt;
+  }
+  plan.chosen_score = all.scores[all.best()];
+  return all.settings[all.best()];
 }
 
 }  // namespace
@@ -204,9 +228,7 @@ GroupPlan PlanGroup(const CompareOptions& options, const Group& group, const Out
   GroupPlan plan;
   plan.chosen = Tune(options, group, outcomes, plan);
   if (plan.chosen) {
-    Ask(options, group, Stage::kFinal, {*plan.chosen}, outcomes, plan);
-  } else {
-    plan.known_total += static_cast<std::int64_t>(options.final_seeds.size());
+    Ask(options, group, Stage::kFinal, {*plan.chosen}, options.final_seeds, outcomes, plan);
   }
   return plan;
 }

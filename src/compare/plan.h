@@ -46,6 +46,7 @@ struct CompareOptions {
   Budget budget = Budget::kEpochs;
   std::int64_t samples = 0;  // of Budget::kSamples
   int extensions = 0;        // how often each part of a grid may be extended
+  int finalists = 0;         // settings that are tried with all tuning seeds, after the first; 0: all
   std::function<bool(const Flags&)> allowed = [](const Flags&) { return true; };  // settings that may be run
 };
 
@@ -72,7 +73,6 @@ using Outcomes = std::function<std::optional<double>(const Flags&)>;
 // was stopped goes on from its records alone.
 struct GroupPlan {
   std::vector<PlannedRun> missing;  // runs to make now, in order; empty when the group is complete
-  std::int64_t known_total = 0;     // runs of the group, as far as they are known now
   std::optional<Flags> chosen;      // the setting of the final runs, once the tuning is complete
   double chosen_score = 0;          // its mean validation accuracy, when there was a choice
 };
@@ -83,7 +83,8 @@ std::vector<Group> Groups(const CompareOptions& options);
 // of the values that do not extend (those of an axis with fewer than three, such as a momentum of 0 or 0.9).
 // Where the best of a part has a number that is the least or the greatest that was tried there, the next one
 // beyond follows (for the learning rate in the grid's ratio, else in its difference) with the best's other
-// values; so a part is extended until its best lies inside, at most `extensions` times.
+// values; so a part is extended until its best lies inside, at most `extensions` times. With `finalists`, all
+// this is done with the first tuning seed alone, and the best few of all parts go on to the other seeds.
 GroupPlan PlanGroup(const CompareOptions& options, const Group& group, const Outcomes& outcomes);
 
 // The final runs of a setting, one for each seed.

@@ -87,7 +87,6 @@ TEST(Plan, TunesOnHeldOutSamplesThenRunsTheFinalSeedsWithTheChosenSetting) {
     }
   }
   const GroupPlan plan = runner.Plan(group);
-  EXPECT_EQ(plan.known_total, 9);
   EXPECT_EQ(plan.chosen, (Flags{{"lr", "0.2"}}));
   EXPECT_EQ(plan.chosen_score, 1);
 }
@@ -132,6 +131,39 @@ TEST(Plan, ExtendsOptionsByTheirDifferenceWithTheOtherValuesOfTheBest) {
   ASSERT_GE(beyond.size(), 2u);
   EXPECT_EQ(beyond[0], (Flags{{"lr", "0.2"}, {"slow-beta", "0.9"}}));
   EXPECT_EQ(runner.Plan(Groups(options).at(0)).chosen->at("slow-beta"), "0.9");
+}
+
+TEST(Plan, TakesTheBestFewOfTheFirstTuningSeedToTheOthers) {
+  CompareOptions options = Options();
+  options.axes[0].values = {"0.1", "0.2", "0.4", "0.8"};
+  options.tuning_seeds = {"101", "102", "103"};
+  options.finalists = 2;
+  // The first seed likes 0.2 best and 0.4 next, the others 0.4; 0.1 would be the best of these, unasked.
+  const std::map<std::string, std::vector<double>> scores = {
+      {"0.1", {0.1, 0.9}}, {"0.2", {0.8, 0.3}}, {"0.4", {0.7, 0.6}}, {"0.8", {0.5, 0.5}}};
+  Runner runner(options, [&](const Flags& flags) {
+    return scores.at(flags.at("lr"))[flags.at("seed") == "101" ? 0 : 1];
+  });
+  const Group group = Groups(options).at(0);
+  std::vector<std::string> tuned;
+  for (const PlannedRun& run : runner.Make(group)) {
+    if (run.stage == Stage::kTune) tuned.push_back(run.flags.at("lr") + " " + run.flags.at("seed"));
+  }
+  EXPECT_EQ(tuned, (std::vector<std::string>{"0.1 101", "0.2 101", "0.4 101", "0.8 101",  //
+                                             "0.2 102", "0.2 103", "0.4 102", "0.4 103"}));
+  EXPECT_EQ(runner.Plan(group).chosen, (Flags{{"lr", "0.4"}}));
+  EXPECT_NEAR(runner.Plan(group).chosen_score, (0.7 + 0.6 + 0.6) / 3, 1e-12);
+}
+
+TEST(Plan, ExtendsTheGridBeforeItChoosesTheFinalists) {
+  CompareOptions options = Options();
+  options.finalists = 1;
+  const auto runs = Runner(options, Peak(0.8)).Make(Groups(options).at(0));
+  std::set<std::string> second;
+  for (const PlannedRun& run : runs) {
+    if (run.flags.at("seed") == "102") second.insert(run.flags.at("lr"));
+  }
+  EXPECT_EQ(second, (std::set<std::string>{"0.8"}));
 }
 
 TEST(Plan, ExtendsTheGridOfEachMomentumByItself) {
