@@ -55,7 +55,12 @@ TrainConfig Complete(TrainConfig config, int workers) {
     config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
   }
   Validate(config);
-  config.swarm = WithDefaults(config.sync, config.swarm);
+  SyncOptions sync;
+  sync.swarm = config.swarm;
+  sync.final_average = config.final_average;
+  sync = WithDefaults(config.sync, sync);
+  config.swarm = sync.swarm;
+  config.final_average = sync.final_average;
   return config;
 }
 

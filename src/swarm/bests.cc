@@ -20,20 +20,28 @@ int BestOf(const std::vector<double>& fitness) {
   return best;
 }
 
-Bests::Verdict Bests::Update(const std::vector<double>& fitness, int rank) {
+int AnyOf(const std::vector<double>& fitness, std::uint32_t word) {
+  std::vector<int> finite;
+  for (int i = 0; i < static_cast<int>(fitness.size()); ++i) {
+    if (std::isfinite(fitness[i])) finite.push_back(i);
+  }
+  return finite.empty() ? -1 : finite[(std::uint64_t{word} * finite.size()) >> 32];
+}
+
+Bests::Verdict Bests::Update(const std::vector<double>& fitness, int rank, int guide) {
   if (memory_ == Memory::kCurrent) personal_ = global_ = kNoFitness;
   if (memory_ == Memory::kDecay) {
     personal_ = Worsened(personal_, decay_);
     global_ = Worsened(global_, decay_);
   }
   Verdict verdict;
-  verdict.guide = BestOf(fitness);
+  verdict.guide = guide;
   if (std::isfinite(fitness[rank]) && fitness[rank] < personal_) {
     personal_ = fitness[rank];
     verdict.personal_replaced = true;
   }
-  if (verdict.guide >= 0 && fitness[verdict.guide] < global_) {
-    global_ = fitness[verdict.guide];
+  if (guide >= 0 && fitness[guide] < global_) {
+    global_ = fitness[guide];
     verdict.global_replaced = true;
   }
   return verdict;

@@ -23,23 +23,37 @@ Inertia Inertia::Auto() {
 
 Inertia ParseInertia(std::string_view text) {
   if (text == kAuto) return Inertia::Auto();
-  if (const auto value = ParseNumber(text)) return *value;
-  throw UsageError(fmt::format("'{}'; it must be a number of at least 0 and below 1, or auto", text));
+  const std::size_t colon = text.find(':');
+  const auto begin = ParseNumber(text.substr(0, colon));
+  const auto end = colon == std::string_view::npos ? begin : ParseNumber(text.substr(colon + 1));
+  if (begin && end) return {*begin, *end};
+  throw UsageError(fmt::format(
+      "'{}'; it must be a number of at least 0 and below 1, two such numbers FROM:TO, or auto", text));
 }
 
 std::string ToString(const Inertia& inertia) {
   if (inertia.is_open()) return "";
-  return inertia.adapts() ? std::string(kAuto) : fmt::format("{}", inertia.value());
+  if (inertia.adapts()) return std::string(kAuto);
+  if (inertia.changes()) return fmt::format("{}:{}", inertia.begin(), inertia.end());
+  return fmt::format("{}", inertia.begin());
 }
 
 void Validate(const PsoOptions& options) {
-  const double inertia = options.inertia.value_or(0), social = options.social.value_or(0);
-  Require(inertia >= 0 && inertia < 1, "inertia", inertia, "at least 0 and below 1");
+  if (!options.inertia.is_open() && !options.inertia.adapts()) {
+    for (const double inertia : {options.inertia.begin(), options.inertia.end()})
+      Require(inertia >= 0 && inertia < 1, "inertia", inertia, "at least 0 and below 1");
+  }
+  const double social = options.social.value_or(0);
   Require(options.cognitive >= 0 && options.cognitive <= 4, "cognitive", options.cognitive, "from 0 to 4");
   Require(social >= 0 && social <= 4, "social", social, "from 0 to 4");
   Require(options.beta >= 0 && options.beta <= 1e6, "beta", options.beta, "from 0 to 1000000");
   Require(options.memory_decay >= 0 && options.memory_decay <= 1, "memory-decay", options.memory_decay,
           "from 0 to 1");
+  if (options.guide == Guide::kRandom && options.memory != Memory::kCurrent) {
+    throw UsageError(
+        fmt::format("guide is random and memory is {}; it must be current, for there is no best to remember",
+                    ToString(options.memory)));
+  }
 }
 
 std::vector<std::string> Warnings(const PsoOptions& options) {

@@ -29,11 +29,11 @@ class Easgd : public Synchronizer {
         center_(params.weights().clone()) {}
 
   std::string_view name() const override { return "easgd"; }
-  std::string_view final_model() const override { return "center"; }
-  void WriteFinalModel(const at::Tensor& out) override { out.copy_(center_); }
 
  protected:
   void StartHere() override { center_.copy_(params().weights()); }
+  at::Tensor position() override { return center_; }
+  std::string_view shared_position() const override { return "center"; }
 
   int DoExchange(const Turn& turn) override {
     const int count = positions_.Add(params().weights(), 1, turn.works(), comm());

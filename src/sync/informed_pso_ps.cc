@@ -57,7 +57,7 @@ class InformedPsoPs : public Synchronizer {
     }
     const at::Tensor guide = record().guide >= 0 ? guide_.sum() : at::Tensor();
     particle_.Learn(fitness);
-    if (turn.works()) particle_.Move({}, guide, exchange_);
+    if (turn.works()) particle_.Move({}, guide, exchange_, progress());
     if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
     return CountWorking(fitness);

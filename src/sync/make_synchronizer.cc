@@ -16,6 +16,7 @@ struct Entry {
   std::vector<std::string> options;  // flags of its own
   double cost = 1;                   // of an exchange, in all-reduces of the weights
   double inertia = 0, social = 0;    // defaults, where these are among the options
+  double final_average = 0;          // default
 };
 
 const std::vector<Entry>& Entries() {
@@ -23,14 +24,21 @@ const std::vector<Entry>& Entries() {
       {"average", MakeAverage, {}},
       {"diloco", MakeDiLoCo, {"outer-lr", "outer-momentum"}},
       {"easgd", MakeEasgd, {"elastic-alpha"}},
-      {"informed-pso-ps", MakeInformedPsoPs, {"inertia", "social", "random", "fitness", "beta"}, 1, 0.7, 1.0},
+      {"informed-pso-ps",
+       MakeInformedPsoPs,
+       {"inertia", "social", "random", "fitness", "beta"},
+       1,
+       0.7,
+       1.0,
+       8},
       {"leader", MakeLeader, {"social", "fitness"}, 0.5, 0, 0.1},
       {"pso-ps",
        MakePsoPs,
-       {"velocity", "inertia", "cognitive", "social", "random", "memory", "memory-decay", "fitness"},
+       {"velocity", "inertia", "cognitive", "social", "guide", "random", "memory", "memory-decay", "fitness"},
        0.5,
        0.7,
-       0.1},
+       0.1,
+       8},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},
       {"ssgd", MakeSsgd, {}}};
   return entries;
@@ -55,6 +63,16 @@ void Validate(const SyncOptions& options, int workers) {
   if (options.fitness == Fitness::kProbe && !options.probe) {
     throw UsageError("fitness 'probe' needs a function that evaluates the probe batch");
   }
+  if (options.swarm.inertia.changes() && options.total_steps == 0) {
+    throw UsageError(
+        fmt::format("inertia is {}, which changes over the training and needs total_steps; it is "
+                    "0 (unknown)",
+                    ToString(options.swarm.inertia)));
+  }
+  if (const double power = options.final_average.value_or(0);
+      !(power >= 0 && power <= kGreatestFinalAverage)) {
+    throw UsageError(fmt::format("final-average is {}; it must be from 0 to 1000", power));
+  }
   Validate(options.swarm);
   Validate(options.peers, workers);
 }
@@ -66,13 +84,15 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   return fmt::format(
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
       "guard {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory {}, memory decay {}, "
-      "beta "
-      "{}, elastic alpha {}, slow alpha {}, slow beta {}, outer lr {}, outer momentum {}",
+      "beta {}, guide {}, momentum at sync {}, final average {}, elastic alpha {}, slow alpha {}, slow beta "
+      "{}, outer lr {}, "
+      "outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
       ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
-      ToString(swarm.memory), swarm.memory_decay, swarm.beta, peers.elastic_alpha, peers.slow_alpha,
-      peers.slow_beta, peers.outer_lr, peers.outer_momentum);
+      ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
+      ToString(options.momentum_at_sync), options.final_average.value(), peers.elastic_alpha,
+      peers.slow_alpha, peers.slow_beta, peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -118,10 +138,12 @@ std::vector<std::string> OptionsOf(std::string_view synchronizer) { return Find(
 
 double RelativeCost(std::string_view synchronizer) { return Find(synchronizer).cost; }
 
-PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options) {
+SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
   const Entry& entry = Find(synchronizer);
-  if (options.inertia.is_open()) options.inertia = entry.inertia;
-  if (!options.social) options.social = entry.social;
+  PsoOptions& swarm = options.swarm;
+  if (swarm.inertia.is_open()) swarm.inertia = entry.inertia;
+  if (!swarm.social) swarm.social = entry.social;
+  if (!options.final_average) options.final_average = entry.final_average;
   return options;
 }
 
@@ -129,8 +151,7 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
                                                const SyncOptions& options) {
   const Entry& entry = Find(name);
   Validate(options, comm.size());
-  SyncOptions complete = options;
-  complete.swarm = WithDefaults(name, options.swarm);
+  const SyncOptions complete = WithDefaults(name, options);
   params.Readopt();
   CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);

@@ -16,10 +16,11 @@ float* At(const at::Tensor& flat, const FlatParams::Slot& slot) {
 Particle::Particle(FlatParams& params, const SyncOptions& options, Communicator& comm)
     : params_(params),
       options_(options.swarm),
+      inertia_(options.swarm.inertia),
       seed_(options.seed),
       comm_(comm),
       velocity_(params.NewState()) {
-  if (options_.inertia.adapts()) {
+  if (inertia_.adapts()) {
     tuner_.emplace(comm.size(), options.seed);
     options_.inertia = tuner_->inertias()[comm.rank()];
     arriving_ = params.NewState();
@@ -41,7 +42,9 @@ void Particle::Learn(const std::vector<double>& fitness) {
   options_.inertia = tuner_->inertias()[lesson.pupil];
 }
 
-void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange) {
+void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
+                    double progress) {
+  if (!tuner_) options_.inertia = inertia_.at(progress);
   RandomFactors random{Philox(seed_), options_.random, exchange, static_cast<std::uint32_t>(comm_.rank())};
   for (const FlatParams::Slot& slot : params_.slots()) {
     ParticleSpan span;

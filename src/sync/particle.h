@@ -28,17 +28,19 @@ class Particle {
   void Learn(const std::vector<double>& fitness);
 
   // Moves the weights. An undefined tensor switches its pull off. exchange: its number, for the random
-  // factors.
-  void Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange);
+  // factors. progress: of the training, for an inertia that changes with it.
+  void Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
+            double progress);
 
-  double inertia() const { return options_.inertia.value(); }
+  double inertia() const { return options_.inertia.begin(); }  // of the last move
 
   // Takes the weights to `position`, with no velocity.
   void Restart(const at::Tensor& position);
 
  private:
   FlatParams& params_;
-  PsoOptions options_;
+  PsoOptions options_;  // with the inertia that it has now
+  Inertia inertia_;     // as it was asked for
   std::uint64_t seed_;
   Communicator& comm_;
   std::optional<InertiaTuner> tuner_;  // with --inertia auto

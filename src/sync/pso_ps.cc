@@ -2,7 +2,7 @@
 // arXiv 2009.03816): worker i is a particle, its weights the position, its training loss f_i the fitness.
 //
 //   if f_i < best_i:  p_i <- y_i, best_i <- f_i           personal best
-//   j = argmin_i f_i                                      never one whose f is not finite
+//   j = argmin_i f_i, or a random worker                  never one whose f is not finite
 //   if f_j < best:    g <- y_j, best <- f_j               global best
 //   s_i = c1 r1 (p_i - y_i) + c2 r2 (g - y_i)
 //   swarm:  v_i <- w v_i + s_i,        x_i <- y_i + v_i
@@ -49,7 +49,7 @@ class PsoPs : public Synchronizer {
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
-    const Bests::Verdict verdict = bests_.Update(fitness, comm().rank());
+    const Bests::Verdict verdict = bests_.Update(fitness, comm().rank(), ChooseGuide(fitness));
     record().fitness = fitness;
     record().guide = verdict.guide;
     record().guide_moved = verdict.global_replaced;
@@ -71,6 +71,11 @@ class PsoPs : public Synchronizer {
   bool remembers_global() const { return options().swarm.memory != Memory::kCurrent; }
   bool remembers_personal() const { return options().swarm.cognitive != 0 && remembers_global(); }
 
+  int ChooseGuide(const std::vector<double>& fitness) const {
+    if (options().swarm.guide == Guide::kBest) return BestOf(fitness);
+    return AnyOf(fitness, Philox(options().seed).Word(0, exchange_, 0, RandomPurpose::kGuide));
+  }
+
   // Brings the guide's weights to everybody. They arrive in a tensor of their own, so that a broadcast that
   // fails leaves the remembered best whole. The guide itself sends its weights from where they are.
   void FetchGuide(int guide) {
@@ -87,7 +92,8 @@ class PsoPs : public Synchronizer {
   void Move() {
     const bool to_personal = std::isfinite(bests_.personal());
     const bool to_global = std::isfinite(bests_.global()) && pulled_to_guide();
-    particle_.Move(to_personal ? personal_ : at::Tensor(), to_global ? global_ : at::Tensor(), exchange_);
+    particle_.Move(to_personal ? personal_ : at::Tensor(), to_global ? global_ : at::Tensor(), exchange_,
+                   progress());
   }
 
   Bests bests_;

@@ -94,8 +94,8 @@ void Replay::Round(const std::vector<Vector>& displacements, const std::vector<d
       weights.sub_(gradients);
     } else {
       Add(worker.params, worker.params.weights(), displacement);
-      worker.sync->Exchange(fitness[static_cast<std::size_t>(rank)]);
     }
+    worker.sync->Exchange(fitness[static_cast<std::size_t>(rank)]);
   });
 }
 

@@ -24,11 +24,10 @@ class Ssgd : public Synchronizer {
       : Synchronizer(params, comm, EveryStep(options)) {}
 
   std::string_view name() const override { return "ssgd"; }
-  std::string_view final_model() const override { return "replica"; }
-  void WriteFinalModel(const at::Tensor& out) override { out.copy_(params().weights()); }
 
  protected:
   bool only_gradients() const override { return true; }
+  std::string_view shared_position() const override { return "replica"; }
   int DoExchange(const Turn&) override { return 0; }  // not called: gradients are all that it exchanges
   void Settle(int longest) override { comm().Broadcast(params().weights(), longest); }
 };

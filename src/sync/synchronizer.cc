@@ -1,5 +1,6 @@
 #include "swarmsync/sync/synchronizer.h"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -38,6 +39,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   OnGradients();
   optimizer.step();
   ++steps_;
+  if (only_gradients()) Exchange(kNoFitness);
   if (warming_up) {
     round_loss_ = LossSum();
     if (!exchanges_gradients()) BeginRounds();
@@ -45,8 +47,11 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
     ++round_steps_;
   }
   const bool last = steps_ == options_.total_steps;
-  if (round_steps_ == options_.period || (last && round_steps_ > 0)) Exchange(RoundFitness());
-  if (std::exchange(left_out_, false)) optimizer.state().clear();  // its momentum led away, or is not finite
+  const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
+  if (round_ends) Exchange(RoundFitness());
+  // Of a worker that was left out, the momentum led away, or is not finite.
+  const bool resets = round_ends && options_.momentum_at_sync == MomentumAtSync::kReset;
+  if (std::exchange(left_out_, false) || resets) optimizer.state().clear();
   finished_ = last;
 }
 
@@ -67,7 +72,11 @@ void Synchronizer::OnGradients() {
 }
 
 void Synchronizer::Exchange(double fitness) {
-  if (!exchanges_gradients()) RunExchange({fitness, Role::kWorks});
+  if (only_gradients()) {
+    Remember();
+  } else if (!exchanges_gradients()) {
+    RunExchange({fitness, Role::kWorks});
+  }
   round_steps_ = 0;
   round_loss_ = LossSum();
 }
@@ -75,8 +84,10 @@ void Synchronizer::Exchange(double fitness) {
 int Synchronizer::RunExchange(const Turn& turn) {
   torch::NoGradGuard no_grad;
   record_ = {};
-  const int contributors = exchanges_gradients() ? ExchangeGradients(turn) : ExchangeWeights(turn);
+  const bool weights = !exchanges_gradients();
+  const int contributors = weights ? ExchangeWeights(turn) : ExchangeGradients(turn);
   if (contributors > 0) ++rounds_;
+  if (contributors > 0 && weights) Remember();
   return contributors;
 }
 
@@ -160,13 +171,35 @@ std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
   return comm_.AllGather(fitness);
 }
 
+double Synchronizer::progress() const {
+  if (options_.total_steps == 0) return 0;
+  const std::int64_t steps = exchanged_steps_ + (rounds_ + 1 - exchanged_steps_) * options_.period;
+  return std::min(1.0, static_cast<double>(steps) / static_cast<double>(options_.total_steps));
+}
+
 int Synchronizer::CountWorking(const std::vector<double>& fitness) {
   return static_cast<int>(fitness.size() - std::count(fitness.begin(), fitness.end(), kNoFitness));
 }
 
+// Polynomial-decay averaging (Shamir and Zhang 2013): a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
+void Synchronizer::Remember() {
+  const double power = options_.final_average.value_or(0);
+  if (power == 0) return;
+  torch::NoGradGuard no_grad;
+  ++averaged_;
+  if (averaged_ == 1) average_ = params_.NewState();
+  average_.lerp_(position(), (power + 1) / (static_cast<double>(averaged_) + power));
+}
+
+std::string Synchronizer::final_model() const {
+  const std::string_view what = shared_position().empty() ? "mean of the workers" : shared_position();
+  return average_.defined() ? fmt::format("average over the rounds of the {}", what) : std::string(what);
+}
+
 void Synchronizer::WriteFinalModel(const at::Tensor& out) {
   torch::NoGradGuard no_grad;
-  out.copy_(params_.weights());
+  out.copy_(average_.defined() ? average_ : position());
+  if (!shared_position().empty()) return;
   comm_.AllReduceSum(out);
   out.mul_(1.0 / comm_.size());
 }

@@ -41,7 +41,7 @@ Json ToJson(const T& member) {
     return ToString(member);
   } else if constexpr (std::is_same_v<T, Inertia>) {
     if (member.is_open()) return Json();
-    return member.adapts() ? Json(ToString(member)) : Json(member.value());
+    return member.adapts() || member.changes() ? Json(ToString(member)) : Json(member.begin());
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     return member ? Json(*member) : Json();
   } else {
@@ -109,6 +109,9 @@ void Validate(const TrainConfig& c) {
   if (c.epochs > 0 && c.steps > 0) throw UsageError("--epochs and --steps are both given; give one of them");
   Require(c.batch_size >= 1, "batch-size", c.batch_size, "at least 1");
   Require(c.period >= 1, "period", c.period, "at least 1");
+  const double final_average = c.final_average.value_or(0);
+  Require(final_average >= 0 && final_average <= kGreatestFinalAverage, "final-average", final_average,
+          "from 0 to 1000");
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
     Validate(c.swarm);

@@ -41,17 +41,23 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSync);
   visit("sync-warmup-steps", c.sync_warmup_steps,
         "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)", kSync);
+  visit("momentum-at-sync", c.momentum_at_sync,
+        "the local optimizer's state after an exchange: keep or reset", kSync);
+  visit("final-average", c.final_average,
+        "the final model is the average of all rounds, round k weighted by about k to this power [the last]",
+        kSync);
   visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSync);
 
   constexpr const char* kSwarm = "The swarm (pso-ps, informed-pso-ps, leader)";
   visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
         kSwarm);
-  visit(
-      "inertia", c.swarm.inertia,
-      "w: how much of the velocity is kept, or auto: each worker has its own and learns from the best [0.7]",
-      kSwarm);
+  visit("inertia", c.swarm.inertia,
+        "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "
+        "has its own and learns from the best [0.7]",
+        kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
   visit("social", c.swarm.social, "c2: pull to the guide [pso-ps, leader 0.1; informed-pso-ps 1]", kSwarm);
+  visit("guide", c.swarm.guide, "whom pso-ps pulls to: the best worker, or a random one (a control)", kSwarm);
   visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);
   visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarm);
   visit("memory-decay", c.swarm.memory_decay, "how fast a remembered best worsens with --memory decay",

@@ -149,6 +149,8 @@ SyncOptions MakeSyncOptions(const TrainConfig& config, std::int64_t total_steps)
   options.peers = config.peers;
   options.fitness = config.fitness;
   options.guard = config.guard;
+  options.momentum_at_sync = config.momentum_at_sync;
+  options.final_average = config.final_average;
   return options;
 }
 
@@ -174,7 +176,7 @@ class Recorder : public TrainObserver {
  public:
   Recorder(const RunFiles& files, const TrainConfig& config, const WorkerContext& context)
       : context_(context),
-        adapts_inertia_(config.swarm.inertia.adapts()),
+        inertia_varies_(config.swarm.inertia.adapts() || config.swarm.inertia.changes()),
         times_left_out_(static_cast<std::size_t>(context.comm.size())) {
     if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
   }
@@ -201,7 +203,7 @@ class Recorder : public TrainObserver {
                    {"left_out", round.left_out},
                    {"bytes", bytes},
                    {"seconds", round.seconds}};
-    if (adapts_inertia_) record["inertia"] = round.inertia;
+    if (inertia_varies_) record["inertia"] = round.inertia;
     Append(record);
   }
 
@@ -236,7 +238,7 @@ class Recorder : public TrainObserver {
   }
 
   const WorkerContext& context_;
-  bool adapts_inertia_;
+  bool inertia_varies_;
   std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
 };

@@ -40,6 +40,18 @@ TEST(BestOf, IsNobodyWhenNoneIsFinite) {
   EXPECT_EQ(BestOf({kNan, kInfinity, -kInfinity}), -1);
 }
 
+TEST(AnyOf, IsOneOfTheFiniteEachEquallyLikely) {
+  const std::vector<double> fitness = {kNan, 5, kInfinity, 1, 3};
+  EXPECT_EQ(AnyOf(fitness, 0), 1);
+  EXPECT_EQ(AnyOf(fitness, 0x55555555), 1);  // a third of 2^32 is 0x55555555.5
+  EXPECT_EQ(AnyOf(fitness, 0x55555556), 3);
+  EXPECT_EQ(AnyOf(fitness, 0xaaaaaaaa), 3);
+  EXPECT_EQ(AnyOf(fitness, 0xaaaaaaab), 4);
+  EXPECT_EQ(AnyOf(fitness, 0xffffffff), 4);
+  EXPECT_EQ(AnyOf({kNan}, 7), -1);
+  EXPECT_EQ(AnyOf({}, 7), -1);
+}
+
 TEST(BestsHistoric, RemembersUntilSomethingBetterComes) {
   Bests bests(Memory::kHistoric, 0.5);
   EXPECT_EQ(bests.personal(), kNoFitness);

@@ -68,6 +68,39 @@ TEST(PsoOptions, TheMessageShowsTheValueAndTheRange) {
             "inertia is 1.25; it must be at least 0 and below 1");
 }
 
+TEST(Inertia, IsANumberOrTwoOrAuto) {
+  EXPECT_EQ(ParseInertia("0.7"), Inertia(0.7));
+  EXPECT_FALSE(ParseInertia("0.7").changes());
+  const Inertia falling = ParseInertia("0.9:0.5");
+  EXPECT_TRUE(falling.changes());
+  EXPECT_EQ(falling.at(0), 0.9);
+  EXPECT_NEAR(falling.at(0.25), 0.8, 1e-12);
+  EXPECT_NEAR(falling.at(1), 0.5, 1e-12);
+  EXPECT_TRUE(ParseInertia("auto").adapts());
+  for (const char* text : {"0.7", "0.9:0.5", "auto"}) EXPECT_EQ(ToString(ParseInertia(text)), text);
+  EXPECT_EQ(ToString(ParseInertia("0.5:0.5")), "0.5");
+  for (const char* text : {"", ":", "0.9:", ":0.5", "0.9:0.5:0.1", "0.9-0.5", "much"}) {
+    EXPECT_NE(MessageOf<UsageError>([&] { ParseInertia(text); }).find("FROM:TO"), std::string::npos) << text;
+  }
+}
+
+TEST(Inertia, IsInRangeAtBothEnds) {
+  for (const Inertia& inertia : {Inertia(1, 0.5), Inertia(0.5, 1)}) {
+    PsoOptions options;
+    options.inertia = inertia;
+    EXPECT_EQ(MessageOf<UsageError>([&] { Validate(options); }),
+              "inertia is 1; it must be at least 0 and below 1");
+  }
+}
+
+TEST(PsoOptions, ARandomGuideHasNothingToRemember) {
+  PsoOptions options;
+  options.guide = Guide::kRandom;
+  EXPECT_NO_THROW(Validate(options));
+  options.memory = Memory::kDecay;
+  EXPECT_NE(MessageOf<UsageError>([&] { Validate(options); }).find("memory is decay"), std::string::npos);
+}
+
 TEST(PsoOptions, DefaultsAreInRange) { EXPECT_NO_THROW(Validate(PsoOptions())); }
 
 TEST(PsoOptions, NamesAreThoseOfTheCommandLine) {

@@ -81,6 +81,12 @@ TEST(MakeSynchronizer, RefusesOptionsOutOfRange) {
   options = {};
   options.fitness = Fitness::kProbe;
   EXPECT_NE(RefusalOf("pso-ps", options).find("probe"), std::string::npos);
+  options = {};
+  options.swarm.inertia = {0.75, 0.5};
+  EXPECT_NE(RefusalOf("pso-ps", options).find("inertia is 0.75:0.5, which changes"), std::string::npos);
+  options = {};
+  options.final_average = -1;
+  EXPECT_EQ(RefusalOf("average", options), "final-average is -1; it must be from 0 to 1000");
 }
 
 struct Disagreement {
@@ -127,6 +133,12 @@ INSTANTIATE_TEST_SUITE_P(
                      "random tensor,"},
         Disagreement{"memory", [](SyncOptions& o) { o.swarm.memory = Memory::kHistoric; }, "memory current,",
                      "memory historic,"},
+        Disagreement{"guide", [](SyncOptions& o) { o.swarm.guide = Guide::kRandom; }, "guide best,",
+                     "guide random,"},
+        Disagreement{"momentum_at_sync", [](SyncOptions& o) { o.momentum_at_sync = MomentumAtSync::kReset; },
+                     "sync keep,", "sync reset,"},
+        Disagreement{"final_average", [](SyncOptions& o) { o.final_average = 2; }, "average 8,",
+                     "average 2,"},
         Disagreement{"memory_decay", [](SyncOptions& o) { o.swarm.memory_decay = 0.25; }, "decay 0.05",
                      "decay 0.25"}),
     [](const auto& info) { return info.param.name; });

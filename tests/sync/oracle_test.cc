@@ -257,5 +257,53 @@ TEST(PsoPsOracle, ARandomFactorForTheRoundScalesThePull) {
   EXPECT_EQ(weights[1], (Floats{-7, 18, 11}));
 }
 
+TEST(PsoPsOracle, InertiaGoesFromOneNumberToAnotherOverTheTraining) {
+  // As VelocityTotalHoldsTheWholeMove, of which the second round ends the training: there w is 1/4.
+  // 2: v0 = 1/4 (6, -5, 15) + (16, 8, -8) + (-7.25, -1.125, 2.375) = (10.25, 5.625, -1.875)
+  //    v1 = 1/4 (-8, 16, 8) + (8, -16, 24) + (-3, 6, -9) = (3, -6, 17)
+  SyncOptions options = Swarm(Velocity::kTotal, Memory::kHistoric);
+  options.swarm.inertia = {0.75, 0.25};
+  options.period = 10;
+  options.total_steps = 15;  // a round and a half
+  EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
+            (std::vector<Floats>{{17.25, 2.625, 16.125}, {-4, 12, 28}}));
+}
+
+TEST(PsoPsOracle, ARandomGuideIsNowTheBestAndNowAnother) {
+  SyncOptions options = Swarm(Velocity::kSwarm, Memory::kCurrent);
+  options.swarm.inertia = 0;
+  options.swarm.cognitive = 0;
+  options.swarm.guide = Guide::kRandom;
+  Replay replay("pso-ps", 2, kLengths, kStart, options);
+  std::vector<int> guided(2);
+  for (int round = 0; round < 20; ++round) {
+    const auto before = replay.positions();
+    replay.Round({{1, 0, 2}, {-2, 1, 4}}, {2, 1});
+    const int guide = replay.synchronizer(0).last_exchange().guide, other = 1 - guide;
+    ++guided.at(static_cast<std::size_t>(guide));
+    EXPECT_EQ(replay.synchronizer(1).last_exchange().guide, guide);
+    // The first weights: the guide stays where it stood, the other comes an eighth of the way.
+    const std::vector<float> stood = {before[0][0] + 1, before[1][0] - 2};
+    EXPECT_EQ(replay.positions()[guide][0], stood[guide]);
+    EXPECT_NEAR(replay.positions()[other][0], stood[other] + (stood[guide] - stood[other]) / 8, 1e-5);
+  }
+  EXPECT_GT(guided[0], 3);
+  EXPECT_GT(guided[1], 3);
+}
+
+// The rounds of TwoWorkersMeetInTheMiddle and the same once more.
+TEST(FinalAverage, WeighsALaterRoundMore) {
+  // 1: (2, 4.5, 1). 2: the mean displacement is (1, 2.5, -2): (3, 7, -1)
+  // p = 1: (1 (2, 4.5, 1) + 2 (3, 7, -1)) / 3 = (8/3, 18.5/3, -1/3)
+  const Round round{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}};
+  SyncOptions options;
+  options.final_average = 1;
+  for (const char* name : {"average", "ssgd"}) {
+    const auto replay = After(name, options, {round, round});
+    EXPECT_EQ(replay->positions(), std::vector<Floats>(2, {3, 7, -1})) << name;
+    ExpectNear(replay->FinalModel(), {8.f / 3, 18.5f / 3, -1.f / 3});
+  }
+}
+
 }  // namespace
 }  // namespace swarmsync

@@ -325,11 +325,71 @@ TEST(FinalModel, IsTheMeanOfTheWorkersTheCenterOrAReplica) {
       sync->WriteFinalModel(out);
       EXPECT_NEAR(testing::Values(faller.params(), out)[0], name == "easgd" ? -2.7 : -3, 1e-6) << name;
       EXPECT_EQ(faller.weight(), weight) << name;
-      EXPECT_EQ(sync->final_model(), name == "ssgd"    ? "replica"
-                                     : name == "easgd" ? "center"
-                                                       : "mean of the workers");
+      const bool remembers = name == "pso-ps" || name == "informed-pso-ps";
+      EXPECT_EQ(sync->final_model(), std::string(remembers ? "average over the rounds of the " : "") +
+                                         (name == "ssgd"    ? "replica"
+                                          : name == "easgd" ? "center"
+                                                            : "mean of the workers"));
     }
   });
+}
+
+// ssgd averages over its steps, the others over their rounds: weights -1.5 k after round k.
+TEST(FinalModel, IsTheAverageOfAllRoundsTheLateOnesCountingMore) {
+  for (const std::string& name : SynchronizerNames()) {
+    if (name == "easgd") continue;  // its center lags behind
+    SCOPED_TRACE(name);
+    RunRanks(2, [&](Communicator& comm) {
+      SyncOptions options = Still(Schedule(1, 3));
+      options.swarm.velocity = Velocity::kSwarm;
+      options.final_average = 1;
+      Faller faller(comm.rank() == 0 ? 1 : 2);
+      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+      for (int step = 0; step < 3; ++step) faller.Step(*sync);
+      const at::Tensor out = faller.params().NewState();
+      sync->WriteFinalModel(out);
+      // (1 * 1 + 2 * 2 + 3 * 3) / (1 + 2 + 3) = 14/6 rounds
+      EXPECT_NEAR(testing::Values(faller.params(), out)[0], -1.5 * 14 / 6, 1e-5);
+    });
+  }
+}
+
+TEST(FinalModel, IsTheLastPositionWhereTheAverageIsSwitchedOff) {
+  RunRanks(2, [](Communicator& comm) {
+    SyncOptions options = Still(Schedule(1, 3));
+    options.final_average = 0;
+    Faller faller(comm.rank() == 0 ? 1 : 2);
+    const auto sync = MakeSynchronizer("pso-ps", faller.params(), comm, options);
+    for (int step = 0; step < 3; ++step) faller.Step(*sync);
+    const at::Tensor out = faller.params().NewState();
+    sync->WriteFinalModel(out);
+    EXPECT_EQ(testing::Values(faller.params(), out)[0], -4.5);
+    EXPECT_EQ(sync->final_model(), "mean of the workers");
+  });
+}
+
+// ---- The optimizer's momentum ----
+
+TEST(MomentumAtSync, IsKeptOrBeginsAnewAfterAnExchange) {
+  for (const MomentumAtSync policy : {MomentumAtSync::kKeep, MomentumAtSync::kReset}) {
+    RunRanks(2, [&](Communicator& comm) {
+      SyncOptions options = Schedule(2, 4);
+      options.momentum_at_sync = policy;
+      HandDrivenWorker worker({1});
+      torch::optim::SGD optimizer(worker.parameters(), torch::optim::SGDOptions(1).momentum(0.5));
+      const auto sync = MakeSynchronizer("average", worker.params(), comm, options);
+      Floats weights;
+      for (int step = 0; step < 4; ++step) {
+        worker.params().ZeroGrad();
+        worker.parameters()[0].sum().backward();
+        sync->Step(optimizer, torch::full({}, 1.0));
+        weights.push_back(worker.weights()[0]);
+      }
+      // The momentum is 1, 1.5, then 1.75, 1.875; or 1, 1.5 once more.
+      EXPECT_EQ(weights, policy == MomentumAtSync::kKeep ? (Floats{-1, -2.5, -4.25, -6.125})
+                                                         : (Floats{-1, -2.5, -3.5, -5}));
+    });
+  }
 }
 
 // ---- Failures ----

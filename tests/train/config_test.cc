@@ -65,6 +65,11 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.swarm.inertia = 1; }, "--inertia", "1", "below 1"},
       {[](auto& c) { c.swarm.inertia = -0.5; }, "--inertia", "-0.5", "at least 0"},
       {[](auto& c) { c.swarm.inertia = kNaN; }, "--inertia", "nan", "at least 0"},
+      {[](auto& c) {
+         c.swarm.inertia = {0.5, 1};
+       },
+       "--inertia", "1", "below 1"},
+      {[](auto& c) { c.final_average = -1; }, "--final-average", "-1", "from 0 to 1000"},
       {[](auto& c) { c.swarm.cognitive = 4.5; }, "--cognitive", "4.5", "from 0 to 4"},
       {[](auto& c) { c.swarm.cognitive = kNaN; }, "--cognitive", "nan", "from 0 to 4"},
       {[](auto& c) {

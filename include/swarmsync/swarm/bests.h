@@ -12,6 +12,8 @@ constexpr double kNoFitness = std::numeric_limits<double>::infinity();
 
 // The index of the least finite fitness, the lowest index on ties; -1 when none is finite.
 int BestOf(const std::vector<double>& fitness);
+// The index of one with a finite fitness, all equally likely for a random word; -1 when there is none.
+int AnyOf(const std::vector<double>& fitness, std::uint32_t word);
 
 // The fitness of a worker's personal best and of the swarm's global best, and when each is replaced. Every
 // worker keeps one; given the same fitnesses, all of them agree on the global best. Pure: no weights here.
@@ -19,14 +21,17 @@ class Bests {
  public:
   struct Verdict {
     bool personal_replaced = false;  // p <- y
-    int guide = -1;                  // the best worker of this exchange, -1 when no fitness is finite
-    bool global_replaced = false;    // g <- y of `guide`
+    int guide = -1;                  // as it was given
+    bool global_replaced = false;    // g <- y of the guide
   };
 
   Bests(Memory memory, double decay) : memory_(memory), decay_(decay) {}
 
-  // One exchange: the fitnesses of all workers, and which of them this one is.
-  Verdict Update(const std::vector<double>& fitness, int rank);
+  // One exchange: the fitnesses of all workers, which of them this one is, and which is the guide (-1: none).
+  Verdict Update(const std::vector<double>& fitness, int rank, int guide);
+  Verdict Update(const std::vector<double>& fitness, int rank) {
+    return Update(fitness, rank, BestOf(fitness));
+  }
 
   // As if this worker had found nothing yet.
   void ForgetPersonal() { personal_ = kNoFitness; }

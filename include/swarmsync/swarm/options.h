@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "swarmsync/base/names.h"
 
@@ -33,30 +34,42 @@ enum class Fitness {
   kProbe,      // loss at the end of the round on a probe batch that all workers share
 };
 
-// The inertia w: a number, or `auto`, with which each worker has its own and the swarm selects among them
+// Which worker the swarm is pulled to.
+enum class Guide {
+  kBest,    // the one with the least fitness
+  kRandom,  // any of them, drawn anew at each exchange: the control that shows what fitness is worth
+};
+
+// The inertia w: a number; two, from the first of which it goes to the second linearly over the training
+// (Shi and Eberhart 1998); or `auto`, with which each worker has its own and the swarm selects among them
 // (swarm/inertia_tuner.h). Left open, it is the synchronizer's default.
 class Inertia {
  public:
   Inertia() = default;
-  Inertia(double value) : value_(value) {}
+  Inertia(double value) : Inertia(value, value) {}
+  Inertia(double begin, double end) : ends_({begin, end}) {}
   static Inertia Auto();
 
-  bool is_open() const { return !value_ && !adapts_; }
+  bool is_open() const { return !ends_ && !adapts_; }
   bool adapts() const { return adapts_; }
-  double value() const { return value_.value(); }  // throws when there is no number
-  double value_or(double other) const { return value_.value_or(other); }
+  bool changes() const { return ends_ && ends_->first != ends_->second; }
+  // Where it begins and ends, and what it is in between (progress: of the training, 0 to 1). These throw when
+  // there are no numbers.
+  double begin() const { return ends_.value().first; }
+  double end() const { return ends_.value().second; }
+  double at(double progress) const { return begin() + progress * (end() - begin()); }
 
   friend bool operator!=(const Inertia& a, const Inertia& b) { return !(a == b); }
   friend bool operator==(const Inertia& a, const Inertia& b) {
-    return a.value_ == b.value_ && a.adapts_ == b.adapts_;
+    return a.ends_ == b.ends_ && a.adapts_ == b.adapts_;
   }
 
  private:
-  std::optional<double> value_;
+  std::optional<std::pair<double, double>> ends_;
   bool adapts_ = false;
 };
 
-// "0.7" or "auto". Throws UsageError.
+// "0.7", "0.9:0.4" or "auto". Throws UsageError.
 Inertia ParseInertia(std::string_view text);
 std::string ToString(const Inertia& inertia);  // "" when it is open
 
@@ -69,6 +82,7 @@ struct PsoOptions {
   std::optional<double> social;  // c2 >= 0, pull to the guide
   double beta = 1.0;             // >= 0: how much more a fitter worker counts in informed-pso-ps's guide
   RandomScope random = RandomScope::kNone;
+  Guide guide = Guide::kBest;
   Memory memory = Memory::kCurrent;
   double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay
 };
@@ -93,6 +107,12 @@ struct EnumNames<RandomScope> {
        {RandomScope::kRound, "round"},
        {RandomScope::kTensor, "tensor"},
        {RandomScope::kElement, "element"}}};
+};
+template <>
+struct EnumNames<Guide> {
+  static constexpr std::string_view kWhat = "guide";
+  static constexpr std::array<std::pair<Guide, std::string_view>, 2> kNames{
+      {{Guide::kBest, "best"}, {Guide::kRandom, "random"}}};
 };
 template <>
 struct EnumNames<Memory> {

@@ -33,8 +33,8 @@ struct RandomFactors {
 //   s = c1 r1 (p - y) + c2 r2 (g - y)
 //   swarm: v <- w v + s,           x <- y + v
 //   total: v <- w v + (y - x) + s,  x <- x + v
-// options: complete, with inertia and social given. Local. Several tensors may be moved at once from several
-// threads.
+// options: complete, with social given and an inertia that is one number. Local. Several tensors may be moved
+// at once from several threads.
 void MoveParticle(const ParticleSpan& span, const PsoOptions& options, const RandomFactors& random);
 
 }  // namespace swarmsync

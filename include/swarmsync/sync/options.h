@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,18 @@
 #include "swarmsync/swarm/options.h"
 
 namespace swarmsync {
+
+// What becomes of the local optimizer's state (momentum, Adam's moments) when an exchange moves the weights.
+enum class MomentumAtSync {
+  kKeep,   // it goes on
+  kReset,  // the optimizer begins each round as it began the training
+};
+template <>
+struct EnumNames<MomentumAtSync> {
+  static constexpr std::string_view kWhat = "policy for the momentum";
+  static constexpr std::array<std::pair<MomentumAtSync, std::string_view>, 2> kNames{
+      {{MomentumAtSync::kKeep, "keep"}, {MomentumAtSync::kReset, "reset"}}};
+};
 
 // The options of the synchronizers that are no swarms. docs/synchronizers.md has the equations.
 struct PeerOptions {
@@ -18,6 +31,8 @@ struct PeerOptions {
   double outer_lr = 0.7;        // diloco: learning rate of the outer SGD
   double outer_momentum = 0.9;  // diloco: its Nesterov momentum, in [0, 1)
 };
+
+constexpr double kGreatestFinalAverage = 1000;
 
 struct SyncOptions {
   std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
@@ -29,6 +44,10 @@ struct SyncOptions {
   PsoOptions swarm;
   PeerOptions peers;
   Fitness fitness = Fitness::kTrainLoss;
+  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
+  std::optional<double> final_average;  // p > 0: the final model is the average of the positions after all
+                                        // rounds, of round k with a weight of about k^p; 0: the last
+                                        // position. Left open, it is the synchronizer's default
   bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
                                   // Local. Fitness::kProbe needs it; the guard judges by it, or by the
@@ -51,6 +70,6 @@ double RelativeCost(std::string_view synchronizer);
 
 // The options with what was left open filled in by the defaults of the synchronizer of that name. Throws
 // UsageError for an unknown name.
-PsoOptions WithDefaults(std::string_view synchronizer, PsoOptions options);
+SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options);
 
 }  // namespace swarmsync

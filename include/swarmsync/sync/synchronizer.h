@@ -66,12 +66,13 @@ class Synchronizer {
   // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
   // (sync/replay.h does so for all workers at once). Collective for the synchronizers that exchange there.
   void OnGradients();             // after backward(), before the optimizer's step: ssgd's exchange
-  void Exchange(double fitness);  // after the local steps of a round: the others'
+  void Exchange(double fitness);  // after the local steps of a round: the others' exchange
 
-  // The model to evaluate and keep: "mean of the workers", "center" or "replica".
-  virtual std::string_view final_model() const { return "mean of the workers"; }
+  // The model to evaluate and keep: "mean of the workers", "center" or "replica"; with
+  // SyncOptions::final_average, "average over the rounds of the ..." this.
+  std::string final_model() const;
   // Writes its weights to `out` (like FlatParams::weights()), the same on all ranks. Collective.
-  virtual void WriteFinalModel(const at::Tensor& out);
+  void WriteFinalModel(const at::Tensor& out);
 
   std::int64_t steps() const { return steps_; }
   std::int64_t rounds() const { return rounds_; }
@@ -104,6 +105,11 @@ class Synchronizer {
   virtual void StartHere() {}
   // Whether gradients are exchanged at every step, rather than weights after a round.
   virtual bool only_gradients() const { return false; }
+  // What the workers have found: like FlatParams::weights().
+  virtual at::Tensor position() { return params_.weights(); }
+  // What position() is called where it is the same on all ranks, such as "center"; "" where it is not, and
+  // the final model is the mean of all.
+  virtual std::string_view shared_position() const { return ""; }
   // Called when all ranks have finished after different numbers of steps; rank `longest` made the most.
   // Collective.
   virtual void Settle(int /*longest*/) {}
@@ -111,6 +117,8 @@ class Synchronizer {
   // The fitness of each rank, by rank: kNoFitness from one that has finished, NaN from one that was left out,
   // or whose fitness or weights are not finite. Collective: one all-gather.
   std::vector<double> GatherFitness(const Turn& turn);
+  // How much of the training this round ends, 0 to 1, the same on all ranks; 0 when total_steps is unknown.
+  double progress() const;
   // How many of these have not finished.
   static int CountWorking(const std::vector<double>& fitness);
 
@@ -125,6 +133,7 @@ class Synchronizer {
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
   void BeginRounds();
+  void Remember();
   Role Judge(const Turn& turn, bool finite, double distance);
   double LossToJudge(const Turn& turn) const;
   double RoundFitness();
@@ -143,7 +152,9 @@ class Synchronizer {
   int contributors_ = 0;   // to the last exchange of gradients
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
-  WeightSketch position_;  // where the round began
+  WeightSketch position_;      // where the round began
+  at::Tensor average_;         // of the positions so far, with options_.final_average; else undefined
+  std::int64_t averaged_ = 0;  // how many
   std::vector<RoundTrace> traces_;
 };
 

@@ -52,6 +52,8 @@ struct TrainConfig {
   std::int64_t sync_warmup_steps = 0;
   PsoOptions swarm;
   Fitness fitness = Fitness::kTrainLoss;
+  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
+  std::optional<double> final_average;
   bool guard = false;
   PeerOptions peers;
 
