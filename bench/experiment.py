@@ -1,0 +1,63 @@
+"""What the scripts of experiments share: trainings whose records are lines of a file, never made twice.
+
+Python's standard library only.
+"""
+
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOOL = ROOT / "build/release/swarmsync"
+T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t, two-sided, by degrees of freedom
+KEPT = ("validation_accuracy", "test_accuracy", "test_loss", "train_loss", "bytes_sent_per_worker", "rounds",
+        "wall_seconds", "sync_seconds", "wait_seconds")
+
+
+class Experiment:
+    """Trainings with flags in common; every finished one is a line of `path`."""
+
+    def __init__(self, path, common, tool=TOOL):
+        self.path, self.common, self.tool = pathlib.Path(path), common, tool
+
+    def find(self, flags):
+        """The result of a training that has been made; None when it has not."""
+        found = self._known().get(json.dumps({**self.common, **flags}, sort_keys=True))
+        return found and found["result"]
+
+    def run(self, flags):
+        """One training; its result, from the file when it is there. {} when it failed, as with a divergence."""
+        found = self.find(flags)
+        if found is not None:
+            return found
+        flags = {**self.common, **flags}
+        with tempfile.TemporaryDirectory() as out:
+            arguments = [f"--{name}={value}" for name, value in flags.items()]
+            done = subprocess.run([self.tool, "train", "--quiet", f"--out={out}/run", *arguments], check=False)
+            if done.returncode not in (0, 1):
+                raise SystemExit(f"train ended with exit code {done.returncode}: {' '.join(arguments)}")
+            summary = json.loads((pathlib.Path(out) / "run/summary.json").read_text()) if done.returncode == 0 else {}
+        record = {"flags": flags, "result": {key: summary[key] for key in KEPT if key in summary}}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+        return record["result"]
+
+    def values(self, flags, seeds, key):
+        """One number for each seed; 0, the accuracy of nothing learned, where the training failed."""
+        return [self.run({**flags, "seed": seed}).get(key, 0.0) for seed in seeds]
+
+    def _known(self):
+        if not self.path.exists():
+            return {}
+        records = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return {json.dumps(r["flags"], sort_keys=True): r for r in records}
+
+
+def interval(numbers):
+    """Half the width of the 95 % interval of the mean."""
+    return T_95[len(numbers) - 1] * statistics.stdev(numbers) / math.sqrt(len(numbers))
