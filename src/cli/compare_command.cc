@@ -216,6 +216,12 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
   };
   options.samples = arguments.samples;
 
+  if (options.finalists > 0 && options.tuning_seeds.size() == 1) {
+    throw UsageError(fmt::format(
+        "--finalists is {} and --tuning-seeds has one seed, after which nothing is left to decide; give two "
+        "seeds or more",
+        options.finalists));
+  }
   const bool by_samples = options.budget == Budget::kSamples;
   if (by_samples != (options.samples > 0)) {
     throw UsageError("--budget samples and --samples N belong together; give both or none");
@@ -352,7 +358,7 @@ std::int64_t RunsLeft(const CompareOptions& options, const RunStore& store) {
   std::int64_t left = 0;
   for (const Group& group : Groups(options)) {
     const GroupPlan plan = PlanGroup(options, group, OutcomesIn(store));
-    left += static_cast<std::int64_t>(plan.missing.size() + (plan.chosen ? 0 : options.final_seeds.size()));
+    left += static_cast<std::int64_t>(plan.missing.size()) + plan.later;
   }
   return left;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <type_traits>
 
+#include "base/numbers.h"
 #include "swarmsync/base/error.h"
 #include "train/config_fields.h"
 
@@ -16,12 +17,12 @@ namespace {
 std::vector<double> ParseNumbers(const std::string& text) {
   std::vector<double> numbers;
   for (const std::string& part : SplitList(text)) {
-    double number = 0;
-    if (!CLI::detail::lexical_cast(part, number)) {
+    const auto number = ParseNumber(part);
+    if (!number) {
       throw UsageError(
           fmt::format("'{}' in '{}' is not a number; give numbers with commas between", part, text));
     }
-    numbers.push_back(number);
+    numbers.push_back(*number);
   }
   return numbers;
 }

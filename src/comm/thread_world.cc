@@ -15,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -160,16 +161,19 @@ void ThreadWorld::Run(const std::function<void(int rank)>& rank_main) {
     Abort(fmt::format("worker {} failed: {}", rank, reason));
   };
   std::vector<std::thread> threads;
-  for (int rank = 0; rank < state_->size; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        rank_main(rank);
-      } catch (const std::exception& error) {
-        fail(rank, error.what());
-      } catch (...) {
-        fail(rank, "it threw something unknown");
-      }
-    });
+  const auto run = [&](int rank) {
+    try {
+      rank_main(rank);
+    } catch (const std::exception& error) {
+      fail(rank, error.what());
+    } catch (...) {
+      fail(rank, "it threw something unknown");
+    }
+  };
+  try {
+    for (int rank = 0; rank < state_->size; ++rank) threads.emplace_back(run, rank);
+  } catch (const std::system_error& error) {  // no more threads to be had
+    fail(static_cast<int>(threads.size()), error.what());
   }
   for (std::thread& thread : threads) thread.join();
   if (first) std::rethrow_exception(first);

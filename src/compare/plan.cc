@@ -170,13 +170,15 @@ Ranking TryPart(const CompareOptions& options, const Group& group, const std::ve
   return part;
 }
 
-// Those with the highest scores, `count` of them or all, in the order of their scores.
+// Those with the highest scores, `count` of them or all, in the order of their scores. One that failed is
+// none, unless all did.
 std::vector<Flags> Finalists(const Ranking& ranking, std::size_t count) {
   std::vector<std::size_t> order(ranking.settings.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return ranking.scores[a] > ranking.scores[b]; });
   order.resize(std::min(count, order.size()));
+  while (order.size() > 1 && ranking.scores[order.back()] == kFailedScore) order.pop_back();
   std::vector<Flags> finalists;
   for (const std::size_t i : order) finalists.push_back(ranking.settings[i]);
   return finalists;
@@ -197,9 +199,13 @@ std::optional<Flags> Tune(const CompareOptions& options, const Group& group, con
     all.settings.insert(all.settings.end(), part.settings.begin(), part.settings.end());
     all.scores.insert(all.scores.end(), part.scores.begin(), part.scores.end());
   }
-  if (!plan.missing.empty()) return std::nullopt;
+  const auto finalists = std::min(all.settings.size(), static_cast<std::size_t>(options.finalists));
+  if (!plan.missing.empty()) {
+    if (in_two_rounds) plan.later = static_cast<std::int64_t>(finalists * (options.tuning_seeds.size() - 1));
+    return std::nullopt;
+  }
   if (in_two_rounds) {
-    all.settings = Finalists(all, static_cast<std::size_t>(options.finalists));
+    all.settings = Finalists(all, finalists);
     all.scores = Ask(options, group, Stage::kTune, all.settings, options.tuning_seeds, outcomes, plan);
     if (!plan.missing.empty()) return std::nullopt;
   }
@@ -229,6 +235,8 @@ GroupPlan PlanGroup(const CompareOptions& options, const Group& group, const Out
   plan.chosen = Tune(options, group, outcomes, plan);
   if (plan.chosen) {
     Ask(options, group, Stage::kFinal, {*plan.chosen}, options.final_seeds, outcomes, plan);
+  } else {
+    plan.later += static_cast<std::int64_t>(options.final_seeds.size());
   }
   return plan;
 }

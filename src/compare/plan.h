@@ -73,6 +73,7 @@ using Outcomes = std::function<std::optional<double>(const Flags&)>;
 // was stopped goes on from its records alone.
 struct GroupPlan {
   std::vector<PlannedRun> missing;  // runs to make now, in order; empty when the group is complete
+  std::int64_t later = 0;           // runs that are sure to follow these
   std::optional<Flags> chosen;      // the setting of the final runs, once the tuning is complete
   double chosen_score = 0;          // its mean validation accuracy, when there was a choice
 };

@@ -142,9 +142,12 @@ std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupRes
                         r.exchanges, r.seconds, r.setting);
   }
   text += fmt::format(
-      "\nSettings were chosen by the mean accuracy on {} held-out training samples with {} tuning seed{}; "
+      "\nSettings were chosen by the mean accuracy on {} held-out training samples with {} tuning seed{}{}; "
       "the test set was used for the final seeds only.\n",
-      options.validation, options.tuning_seeds.size(), options.tuning_seeds.size() == 1 ? "" : "s");
+      options.validation, options.tuning_seeds.size(), options.tuning_seeds.size() == 1 ? "" : "s",
+      options.finalists > 0
+          ? fmt::format(", for all but the best {} of each group with the first alone", options.finalists)
+          : "");
   return text;
 }
 
@@ -189,7 +192,15 @@ Json ToReport(const CompareOptions& options, const std::vector<GroupResult>& res
     }
   }
   Json config = options.common;
-  for (const Axis& axis : options.axes) config[axis.flag] = fmt::format("{}", fmt::join(axis.values, ", "));
+  for (const Axis& axis : options.axes) {
+    std::string text = config.value(axis.flag, "");
+    if (!text.empty()) text += "; ";
+    if (!axis.sync.empty()) text += axis.sync + ": ";
+    config[axis.flag] = text + fmt::format("{}", fmt::join(axis.values, ", "));
+  }
+  config["tuning-seeds"] = fmt::format("{}", fmt::join(options.tuning_seeds, ", "));
+  config["seeds"] = fmt::format("{}", fmt::join(options.final_seeds, ", "));
+  if (options.finalists > 0) config["finalists"] = std::to_string(options.finalists);
   return {{"kind", "compare"},
           {"title", fmt::format("{} on {}", fmt::join(options.synchronizers, ", "),
                                 fmt::join(options.datasets, ", "))},

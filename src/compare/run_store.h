@@ -18,7 +18,7 @@ struct RunRecord {
   std::string message;               // of a failed run
   nlohmann::ordered_json result;     // of a run that is done: what summary.json said
   nlohmann::ordered_json epochs;     // records of metrics.jsonl
-  nlohmann::ordered_json exchanges;  // likewise, thinned; final runs only
+  nlohmann::ordered_json exchanges;  // of them what the report draws, thinned; final runs only
 };
 
 // The runs of a comparison, in a file that only grows. Holds a lock on it: a second comparison in the same

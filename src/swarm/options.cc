@@ -34,13 +34,13 @@ Inertia ParseInertia(std::string_view text) {
 std::string ToString(const Inertia& inertia) {
   if (inertia.is_open()) return "";
   if (inertia.adapts()) return std::string(kAuto);
-  if (inertia.changes()) return fmt::format("{}:{}", inertia.begin(), inertia.end());
-  return fmt::format("{}", inertia.begin());
+  if (inertia.changes()) return fmt::format("{}:{}", inertia.from(), inertia.to());
+  return fmt::format("{}", inertia.value());
 }
 
 void Validate(const PsoOptions& options) {
   if (!options.inertia.is_open() && !options.inertia.adapts()) {
-    for (const double inertia : {options.inertia.begin(), options.inertia.end()})
+    for (const double inertia : {options.inertia.from(), options.inertia.to()})
       Require(inertia >= 0 && inertia < 1, "inertia", inertia, "at least 0 and below 1");
   }
   const double social = options.social.value_or(0);
@@ -50,9 +50,9 @@ void Validate(const PsoOptions& options) {
   Require(options.memory_decay >= 0 && options.memory_decay <= 1, "memory-decay", options.memory_decay,
           "from 0 to 1");
   if (options.guide == Guide::kRandom && options.memory != Memory::kCurrent) {
-    throw UsageError(
-        fmt::format("guide is random and memory is {}; it must be current, for there is no best to remember",
-                    ToString(options.memory)));
+    throw UsageError(fmt::format(
+        "guide is random and memory is {}; memory must be current, for there is no best to remember",
+        ToString(options.memory)));
   }
 }
 

@@ -82,7 +82,7 @@ void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coeffic
   Choose(options.velocity == Velocity::kTotal, [&](auto total) {
     Choose(span.personal_best != nullptr, [&](auto personal) {
       Choose(span.global_best != nullptr, [&](auto global) {
-        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.begin()), c1,
+        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
                                                         c2);
       });
     });

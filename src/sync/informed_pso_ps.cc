@@ -11,9 +11,9 @@
 // block momentum is due; with w = 0 too it is averaging.
 //
 // An exchange is one all-gather of N doubles and one all-reduce of the weights. Policies: buffers stay local;
-// the optimizer's momentum is kept; a worker whose fitness or weights are not finite has t_i = 0, sends zeros
-// and, unless the guard leaves it out, is pulled like the others. One that the guard leaves out goes on from
-// g with no velocity. One that has finished stays where it is.
+// the optimizer's momentum as momentum_at_sync says; a worker whose fitness or weights are not finite has t_i
+// = 0, sends zeros and, unless the guard leaves it out, is pulled like the others. One that the guard leaves
+// out goes on from g with no velocity. One that has finished stays where it is.
 
 #include <ATen/ATen.h>
 

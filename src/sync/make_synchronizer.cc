@@ -69,10 +69,7 @@ void Validate(const SyncOptions& options, int workers) {
                     "0 (unknown)",
                     ToString(options.swarm.inertia)));
   }
-  if (const double power = options.final_average.value_or(0);
-      !(power >= 0 && power <= kGreatestFinalAverage)) {
-    throw UsageError(fmt::format("final-average is {}; it must be from 0 to 1000", power));
-  }
+  ValidateFinalAverage(options.final_average.value_or(0));
   Validate(options.swarm);
   Validate(options.peers, workers);
 }

@@ -32,7 +32,7 @@ class Particle {
   void Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
             double progress);
 
-  double inertia() const { return options_.inertia.begin(); }  // of the last move
+  double inertia() const { return options_.inertia.value(); }  // of the last move
 
   // Takes the weights to `position`, with no velocity.
   void Restart(const at::Tensor& position);

@@ -27,7 +27,7 @@ WeightSketch SketchOf(const at::Tensor& flat) {
 }  // namespace
 
 Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions options)
-    : params_(params), comm_(comm), options_(std::move(options)), position_(SketchOf(params.weights())) {}
+    : params_(params), comm_(comm), options_(std::move(options)), round_start_(SketchOf(params.weights())) {}
 
 Synchronizer::~Synchronizer() = default;
 
@@ -40,9 +40,10 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   optimizer.step();
   ++steps_;
   if (only_gradients()) Exchange(kNoFitness);
+  const bool rounds_begin = warming_up && !exchanges_gradients();
+  if (rounds_begin) BeginRounds();
   if (warming_up) {
     round_loss_ = LossSum();
-    if (!exchanges_gradients()) BeginRounds();
   } else {
     ++round_steps_;
   }
@@ -50,7 +51,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
   if (round_ends) Exchange(RoundFitness());
   // Of a worker that was left out, the momentum led away, or is not finite.
-  const bool resets = round_ends && options_.momentum_at_sync == MomentumAtSync::kReset;
+  const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset && (rounds_begin || round_ends);
   if (std::exchange(left_out_, false) || resets) optimizer.state().clear();
   finished_ = last;
 }
@@ -63,7 +64,14 @@ void Synchronizer::Finish() {
   }
   const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
   const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
-  if (*least != *most) Settle(static_cast<int>(most - steps.begin()));
+  if (*least != *most) {
+    const int longest = static_cast<int>(most - steps.begin());
+    Settle(longest);
+    if (only_gradients() && options_.final_average.value_or(0) > 0) {
+      if (!average_.defined()) average_ = params_.NewState();
+      comm_.Broadcast(average_, longest);
+    }
+  }
   finished_ = true;
 }
 
@@ -105,7 +113,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   trace.round = rounds_ + 1;
   trace.step = steps_;
   trace.end = SketchOf(params_.weights());
-  trace.displacement = (trace.end - position_).Norm();
+  trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
   const bool finite = std::isfinite(trace.end.Norm());
   Turn mine = turn;
@@ -121,9 +129,9 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   trace.fitness = left_out_ ? kNaN : mine.fitness;
   const WeightSketch after = SketchOf(params_.weights());
   trace.pull = (after - trace.end).Norm();
-  trace.move = (after - position_).Norm();
+  trace.move = (after - round_start_).Norm();
   trace.inertia = inertia();
-  position_ = after;
+  round_start_ = after;
   traces_.push_back(trace);
   return contributors;
 }
@@ -137,7 +145,7 @@ void Synchronizer::BeginRounds() {
     comm_.Broadcast(params_.weights(), static_cast<int>(longest - steps.begin()));
   }
   StartHere();
-  position_ = SketchOf(params_.weights());
+  round_start_ = SketchOf(params_.weights());
 }
 
 // Whether the guard leaves this worker out. Collective: one all-gather.
@@ -184,7 +192,7 @@ int Synchronizer::CountWorking(const std::vector<double>& fitness) {
 // Polynomial-decay averaging (Shamir and Zhang 2013): a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
 void Synchronizer::Remember() {
   const double power = options_.final_average.value_or(0);
-  if (power == 0) return;
+  if (power == 0 || !std::isfinite(round_start_.Norm())) return;
   torch::NoGradGuard no_grad;
   ++averaged_;
   if (averaged_ == 1) average_ = params_.NewState();
@@ -198,7 +206,8 @@ std::string Synchronizer::final_model() const {
 
 void Synchronizer::WriteFinalModel(const at::Tensor& out) {
   torch::NoGradGuard no_grad;
-  out.copy_(average_.defined() ? average_ : position());
+  const bool warming_up = !only_gradients() && exchanges_gradients();
+  out.copy_(average_.defined() ? average_ : warming_up ? params_.weights() : position());
   if (!shared_position().empty()) return;
   comm_.AllReduceSum(out);
   out.mul_(1.0 / comm_.size());

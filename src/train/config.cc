@@ -41,7 +41,7 @@ Json ToJson(const T& member) {
     return ToString(member);
   } else if constexpr (std::is_same_v<T, Inertia>) {
     if (member.is_open()) return Json();
-    return member.adapts() || member.changes() ? Json(ToString(member)) : Json(member.begin());
+    return member.adapts() || member.changes() ? Json(ToString(member)) : Json(member.value());
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     return member ? Json(*member) : Json();
   } else {
@@ -95,6 +95,11 @@ void Validate(const TrainConfig& c) {
     throw UsageError(
         "--guard is given with --sync ssgd, which exchanges gradients and has no weights to judge");
   }
+  if (c.momentum_at_sync != MomentumAtSync::kKeep && c.sync == "ssgd") {
+    throw UsageError(fmt::format(
+        "--momentum-at-sync is {} with --sync ssgd, whose exchange moves no weights; leave it out",
+        ToString(c.momentum_at_sync)));
+  }
   RequireOneEach(c.label_noise, "label-noise", c.workers);
   Require(c.momentum >= 0 && c.momentum < 1, "momentum", c.momentum, "at least 0 and below 1");
   Require(std::isfinite(c.weight_decay) && c.weight_decay >= 0, "weight-decay", c.weight_decay,
@@ -109,11 +114,9 @@ void Validate(const TrainConfig& c) {
   if (c.epochs > 0 && c.steps > 0) throw UsageError("--epochs and --steps are both given; give one of them");
   Require(c.batch_size >= 1, "batch-size", c.batch_size, "at least 1");
   Require(c.period >= 1, "period", c.period, "at least 1");
-  const double final_average = c.final_average.value_or(0);
-  Require(final_average >= 0 && final_average <= kGreatestFinalAverage, "final-average", final_average,
-          "from 0 to 1000");
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
+    ValidateFinalAverage(c.final_average.value_or(0));
     Validate(c.swarm);
     Validate(c.peers, static_cast<int>(c.workers));
   } catch (const UsageError& error) {

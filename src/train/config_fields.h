@@ -44,7 +44,8 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("momentum-at-sync", c.momentum_at_sync,
         "the local optimizer's state after an exchange: keep or reset", kSync);
   visit("final-average", c.final_average,
-        "the final model is the average of all rounds, round k weighted by about k to this power [the last]",
+        "the final model is the average of all rounds, round k weighted by about k to this power; "
+        "0: the last [pso-ps, informed-pso-ps 8; others 0]",
         kSync);
   visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSync);
 

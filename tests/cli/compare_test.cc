@@ -135,6 +135,8 @@ TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   refused({"--period=pso-ps:1,2"}, {"--period", "a list for all synchronizers"});
   refused({"--period=4,0"}, {"--period", "'0'", "at least 1"});
   refused({"--inertia=0.5,1.5"}, {"--inertia", "1.5", "below 1"});
+  refused({"--finalists=3"}, {"--finalists is 3", "--tuning-seeds", "two seeds"});
+  refused({"--sync=ssgd,average", "--momentum-at-sync=reset"}, {"--momentum-at-sync", "ssgd"});
   refused({"--budget=time"}, {"budget", "'time'"});
   refused({"--budget=samples"}, {"--samples"});
   refused({"--samples=100"}, {"--budget samples"});

@@ -120,21 +120,56 @@ TEST_F(TrainTest, ALearningRateOfZeroLeavesTheInitialWeights) {
 }
 
 TEST_F(TrainTest, EveryOptionOfTheSwarmAndTheRecipeIsTaken) {
-  RunWell(
-      Train("swarm", {"--sync=pso-ps", "--velocity=swarm", "--inertia=.3", "--cognitive=.2", "--social=.4",
-                      "--random=tensor", "--memory=decay", "--memory-decay=.1", "--fitness=probe", "--lr=.02",
-                      "--momentum=.9", "--nesterov", "--weight-decay=1e-4", "--validation=20", "--seed=3",
-                      "--model=lenet5", "--workers=2", "--min-workers=2", "--device=cpu"}));
+  RunWell(Train("swarm", {"--sync=pso-ps",
+                          "--velocity=swarm",
+                          "--inertia=.3",
+                          "--cognitive=.2",
+                          "--social=.4",
+                          "--random=tensor",
+                          "--memory=decay",
+                          "--memory-decay=.1",
+                          "--final-average=3",
+                          "--momentum-at-sync=reset",
+                          "--fitness=probe",
+                          "--lr=.02",
+                          "--momentum=.9",
+                          "--nesterov",
+                          "--weight-decay=1e-4",
+                          "--validation=20",
+                          "--seed=3",
+                          "--model=lenet5",
+                          "--workers=2",
+                          "--min-workers=2",
+                          "--device=cpu"}));
   const Json config = ReadJson(Path("swarm/config.json"));
-  const Json expected = {
-      {"sync", "pso-ps"},     {"velocity", "swarm"}, {"inertia", 0.3},    {"cognitive", 0.2},
-      {"social", 0.4},        {"random", "tensor"},  {"memory", "decay"}, {"memory_decay", 0.1},
-      {"fitness", "probe"},   {"lr", 0.02},          {"momentum", 0.9},   {"nesterov", true},
-      {"weight_decay", 1e-4}, {"validation", 20},    {"seed", 3},         {"model", "lenet5"},
-      {"min_workers", 2},     {"device", "cpu"},     {"optimizer", "sgd"}};
+  const Json expected = {{"sync", "pso-ps"},     {"velocity", "swarm"}, {"inertia", 0.3},
+                         {"cognitive", 0.2},     {"social", 0.4},       {"random", "tensor"},
+                         {"memory", "decay"},    {"memory_decay", 0.1}, {"fitness", "probe"},
+                         {"lr", 0.02},           {"momentum", 0.9},     {"nesterov", true},
+                         {"weight_decay", 1e-4}, {"validation", 20},    {"seed", 3},
+                         {"model", "lenet5"},    {"min_workers", 2},    {"device", "cpu"},
+                         {"optimizer", "sgd"},   {"final_average", 3},  {"momentum_at_sync", "reset"}};
   for (const auto& [key, value] : expected.items()) EXPECT_EQ(config.at(key), value) << key;
   EXPECT_EQ(Summary("swarm").at("steps"), 18) << "180 / (2 · 10) in each of 2 epochs";
   EXPECT_TRUE(Summary("swarm").contains("validation_accuracy"));
+}
+
+TEST_F(TrainTest, InertiaThatChangesAndARandomGuideReachTheWorkers) {
+  RunWell(Train("run", {"--sync=pso-ps", "--inertia=.8:.2", "--guide=random", "--workers=2", "--seed=3"}));
+  const Json config = ReadJson(Path("run/config.json"));
+  EXPECT_EQ(config.at("inertia"), "0.8:0.2");
+  EXPECT_EQ(config.at("guide"), "random");
+  EXPECT_EQ(config.at("final_average"), 8) << "the default of pso-ps";
+  std::vector<double> inertias;
+  std::istringstream lines(ReadFile(Path("run/metrics.jsonl")));
+  for (std::string line; std::getline(lines, line);) {
+    const Json record = Json::parse(line);
+    if (record.at("event") == "exchange") inertias.push_back(record.at("inertia").at(1));
+  }
+  ASSERT_GE(inertias.size(), 3u);
+  EXPECT_LT(inertias.front(), 0.8);
+  EXPECT_GT(inertias.front(), inertias[1]);
+  EXPECT_NEAR(inertias.back(), 0.2, 1e-9);
 }
 
 TEST_F(TrainTest, StepsMayStandForEpochs) {

@@ -143,6 +143,30 @@ TEST(ThreadWorldFault, AbortReachesRanksThatWaitAndThoseThatCome) {
   }
 }
 
+TEST(ThreadWorld, RunThrowsWhatTheFirstRankThrewAndEndsTheOthersWaits) {
+  ThreadWorld world(3);
+  std::atomic<int> released{0};
+  const auto rank_main = [&](int rank) {
+    const auto comm = world.Connect(rank);
+    if (rank == 1) throw DataError("a page is missing");
+    const std::string message = MessageOf<CommError>([&] { comm->Barrier(); });
+    EXPECT_NE(message.find("worker 1 failed: a page is missing"), std::string::npos) << message;
+    ++released;
+    throw CommError(message);  // what follows from the first is not what is thrown
+  };
+  EXPECT_EQ(MessageOf<DataError>([&] { world.Run(rank_main); }), "a page is missing");
+  EXPECT_EQ(released, 2);
+}
+
+TEST(ThreadWorld, RunEndsForAnythingThatIsThrown) {
+  ThreadWorld world(2);
+  const auto rank_main = [&](int rank) {
+    if (rank == 0) throw 7;
+    world.Connect(rank)->Barrier();
+  };
+  EXPECT_THROW(world.Run(rank_main), int);
+}
+
 TEST(ThreadWorld, CommunicatorsOutliveIt) {
   std::optional<ThreadWorld> world(2);
   const auto first = world->Connect(0), second = world->Connect(1);

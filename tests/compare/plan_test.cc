@@ -155,6 +155,34 @@ TEST(Plan, TakesTheBestFewOfTheFirstTuningSeedToTheOthers) {
   EXPECT_NEAR(runner.Plan(group).chosen_score, (0.7 + 0.6 + 0.6) / 3, 1e-12);
 }
 
+TEST(Plan, ASettingThatFailedIsNoFinalist) {
+  CompareOptions options = Options();
+  options.finalists = 3;
+  const Group group = Groups(options).at(0);
+  const auto seconds = [&](const std::function<double(const Flags&)>& accuracy) {
+    std::set<std::string> lrs;
+    for (const PlannedRun& run : Runner(options, accuracy).Make(group)) {
+      if (run.flags.at("seed") == "102") lrs.insert(run.flags.at("lr"));
+    }
+    return lrs;
+  };
+  EXPECT_EQ(seconds([](const Flags& flags) { return flags.at("lr") == "0.2" ? 0.5 : -1; }),
+            (std::set<std::string>{"0.2"}));
+  EXPECT_EQ(seconds([](const Flags&) { return -1.0; }).size(), 1u) << "somebody must go on";
+}
+
+TEST(Plan, CountsTheRunsThatAreSureToFollow) {
+  CompareOptions options = Options();
+  options.finalists = 2;
+  Runner runner(options, Peak(0.2));
+  const Group group = Groups(options).at(0);
+  const GroupPlan plan = runner.Plan(group);
+  EXPECT_EQ(plan.missing.size(), 3u);
+  EXPECT_EQ(plan.later, 2 + 3) << "the finalists with the second seed, then the final seeds";
+  runner.Make(group);
+  EXPECT_EQ(runner.Plan(group).later, 0);
+}
+
 TEST(Plan, ExtendsTheGridBeforeItChoosesTheFinalists) {
   CompareOptions options = Options();
   options.finalists = 1;

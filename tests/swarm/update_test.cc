@@ -84,7 +84,7 @@ void MoveOneByOne(Particle& particle, const PsoOptions& options, const RandomFac
       s = Add(s, Mul(c2, Sub(particle.global_best[i], y)));
     }
     float& v = particle.velocity[i];
-    v = Mul(static_cast<float>(options.inertia.begin()), v);
+    v = Mul(static_cast<float>(options.inertia.value()), v);
     if (options.velocity == Velocity::kSwarm) {
       v = Add(v, s);
       particle.weights[i] = Add(y, v);

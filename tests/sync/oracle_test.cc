@@ -267,6 +267,10 @@ TEST(PsoPsOracle, InertiaGoesFromOneNumberToAnotherOverTheTraining) {
   options.total_steps = 15;  // a round and a half
   EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
             (std::vector<Floats>{{17.25, 2.625, 16.125}, {-4, 12, 28}}));
+  // Where the training goes on to 40 steps, half of it is over: w is 1/2, as in that test.
+  options.total_steps = 40;
+  EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
+            (std::vector<Floats>{{18.75, 1.375, 19.875}, {-6, 16, 30}}));
 }
 
 TEST(PsoPsOracle, ARandomGuideIsNowTheBestAndNowAnother) {
@@ -291,6 +295,19 @@ TEST(PsoPsOracle, ARandomGuideIsNowTheBestAndNowAnother) {
   EXPECT_GT(guided[1], 3);
 }
 
+TEST(PsoPsOracle, ARandomGuideIsDrawnAsDocumented) {
+  // floor(4 word / 2^32), word 0 of (seed 7, exchange k, rank 0, purpose 9), by the Philox of make_goldens.py
+  const std::vector<int> drawn = {2, 3, 2, 3, 1, 2, 0, 3};
+  SyncOptions options;
+  options.seed = 7;
+  options.swarm.guide = Guide::kRandom;
+  Replay replay("pso-ps", 4, kLengths, kStart, options);
+  for (const int guide : drawn) {
+    replay.Round(std::vector<Floats>(4, {1, 1, 1}), {1, 2, 3, 4});
+    EXPECT_EQ(replay.synchronizer(0).last_exchange().guide, guide);
+  }
+}
+
 // The rounds of TwoWorkersMeetInTheMiddle and the same once more.
 TEST(FinalAverage, WeighsALaterRoundMore) {
   // 1: (2, 4.5, 1). 2: the mean displacement is (1, 2.5, -2): (3, 7, -1)
@@ -303,6 +320,34 @@ TEST(FinalAverage, WeighsALaterRoundMore) {
     EXPECT_EQ(replay->positions(), std::vector<Floats>(2, {3, 7, -1})) << name;
     ExpectNear(replay->FinalModel(), {8.f / 3, 18.5f / 3, -1.f / 3});
   }
+}
+
+TEST(FinalAverage, OfEasgdIsThatOfItsCenter) {
+  // alpha 1/4. 1: y = (4, 3, -2), (0, 6, 4); c += 1/4 (2, 5, -4) = (1.5, 3.25, 2)
+  // p = 3 after one round: that round alone; the second follows from c, y and the elastic pull.
+  SyncOptions options;
+  options.peers.elastic_alpha = 0.25;
+  options.final_average = 3;
+  const Round round{{{3, 1, -5}, {-1, 4, 1}}, {1, 2}};
+  ExpectNear(After("easgd", options, {round})->FinalModel(), {1.5f, 3.25f, 2});
+  options.final_average = 0;
+  const Floats second = After("easgd", options, {round, round})->FinalModel();
+  options.final_average = 3;
+  // (1 c1 + 4 c2) / 5, as c = (3 + 1) / (2 + 3)
+  ExpectNear(After("easgd", options, {round, round})->FinalModel(),
+             {(1.5f + 4 * second[0]) / 5, (3.25f + 4 * second[1]) / 5, (2 + 4 * second[2]) / 5});
+}
+
+TEST(FinalAverage, DoesWithoutAPositionThatIsNotFinite) {
+  const float nan = std::nanf("");
+  SyncOptions options;
+  options.swarm.inertia = 0;
+  options.swarm.social = 0;
+  options.final_average = 1;
+  const auto replay =
+      After("pso-ps", options, {{{{1, 1, 1}, {3, 3, 3}}, {1, 2}}, {{{1, 1, 1}, {nan, nan, nan}}, {1, 2}}});
+  // Rank 0: ((2, 3, 4) + 2 (3, 4, 5)) / 3; rank 1 stays with its first round, (4, 5, 6).
+  ExpectNear(replay->FinalModel(), {(8.f / 3 + 4) / 2, (11.f / 3 + 5) / 2, (14.f / 3 + 6) / 2});
 }
 
 }  // namespace

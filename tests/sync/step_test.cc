@@ -256,6 +256,27 @@ TEST(Finish, GivesSsgdReplicasTheWeightsOfTheLongest) {
   EXPECT_EQ(weights, (Floats{-13, -13, -13}));
 }
 
+TEST(Finish, LeavesTheSameFinalModelOnAllRanks) {
+  for (const double power : {0.0, 1.0}) {
+    for (const std::string& name : SynchronizerNames()) {
+      SyncOptions options = Schedule(1);
+      options.final_average = power;
+      const auto models = FromRanks(3, [&](Communicator& comm) {
+        Faller faller(std::vector<float>{1, 2, 6}[comm.rank()]);
+        const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+        for (int step = 0; step < comm.rank(); ++step) faller.Step(*sync);  // none on rank 0
+        sync->Finish();
+        const at::Tensor out = faller.params().NewState();
+        sync->WriteFinalModel(out);
+        return testing::Values(faller.params(), out)[0];
+      });
+      EXPECT_EQ(models, Floats(3, models[0])) << name << " " << power;
+      // ssgd is at -4 and -10 after its steps: (-4 - 20) / 3
+      if (name == "ssgd") EXPECT_NEAR(models[0], power == 0 ? -10 : -8, 1e-5);
+    }
+  }
+}
+
 TEST(Finish, AveragesThoseWhoStillWorkAndGivesItToAll) {
   // Rounds of one step, slopes 1, 2, 6 and 1, 2, 3 steps:
   // 1: mean of -1, -2, -6 is -3;  2: mean of -3-2 and -3-6 is -7;  3: -7-6
@@ -368,28 +389,54 @@ TEST(FinalModel, IsTheLastPositionWhereTheAverageIsSwitchedOff) {
   });
 }
 
+TEST(FinalModel, IsThatOfTheReplicasWhileTheyWarmUp) {
+  RunRanks(2, [](Communicator& comm) {
+    for (const std::string& name : SynchronizerNames()) {
+      SyncOptions options = Schedule(4, 2);
+      options.warmup_steps = 3;
+      Faller faller(comm.rank() == 0 ? 1 : 2);
+      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+      for (int step = 0; step < 2; ++step) faller.Step(*sync);
+      const at::Tensor out = faller.params().NewState();
+      sync->WriteFinalModel(out);
+      EXPECT_NEAR(testing::Values(faller.params(), out)[0], -3, 1e-6) << name;
+    }
+  });
+}
+
 // ---- The optimizer's momentum ----
 
-TEST(MomentumAtSync, IsKeptOrBeginsAnewAfterAnExchange) {
-  for (const MomentumAtSync policy : {MomentumAtSync::kKeep, MomentumAtSync::kReset}) {
-    RunRanks(2, [&](Communicator& comm) {
-      SyncOptions options = Schedule(2, 4);
-      options.momentum_at_sync = policy;
-      HandDrivenWorker worker({1});
-      torch::optim::SGD optimizer(worker.parameters(), torch::optim::SGDOptions(1).momentum(0.5));
-      const auto sync = MakeSynchronizer("average", worker.params(), comm, options);
-      Floats weights;
-      for (int step = 0; step < 4; ++step) {
-        worker.params().ZeroGrad();
-        worker.parameters()[0].sum().backward();
-        sync->Step(optimizer, torch::full({}, 1.0));
-        weights.push_back(worker.weights()[0]);
-      }
-      // The momentum is 1, 1.5, then 1.75, 1.875; or 1, 1.5 once more.
-      EXPECT_EQ(weights, policy == MomentumAtSync::kKeep ? (Floats{-1, -2.5, -4.25, -6.125})
-                                                         : (Floats{-1, -2.5, -3.5, -5}));
-    });
+// The weight after each step, where its gradient is 1, with a momentum of 1/2.
+Floats StepsWithMomentum(Communicator& comm, const SyncOptions& options) {
+  HandDrivenWorker worker({1});
+  torch::optim::SGD optimizer(worker.parameters(), torch::optim::SGDOptions(1).momentum(0.5));
+  const auto sync = MakeSynchronizer("average", worker.params(), comm, options);
+  Floats weights;
+  for (int step = 0; step < options.total_steps; ++step) {
+    worker.params().ZeroGrad();
+    worker.parameters()[0].sum().backward();
+    sync->Step(optimizer, torch::full({}, 1.0));
+    weights.push_back(worker.weights()[0]);
   }
+  return weights;
+}
+
+TEST(MomentumAtSync, IsKeptOrBeginsAnewAfterAnExchange) {
+  RunRanks(2, [](Communicator& comm) {
+    SyncOptions options = Schedule(2, 4);
+    EXPECT_EQ(StepsWithMomentum(comm, options), (Floats{-1, -2.5, -4.25, -6.125})) << "1, 1.5, 1.75, 1.875";
+    options.momentum_at_sync = MomentumAtSync::kReset;
+    EXPECT_EQ(StepsWithMomentum(comm, options), (Floats{-1, -2.5, -3.5, -5})) << "1, 1.5, and once more";
+  });
+}
+
+TEST(MomentumAtSync, BeginsAnewWithTheFirstRoundAfterAWarmUp) {
+  RunRanks(2, [](Communicator& comm) {
+    SyncOptions options = Schedule(4, 3);
+    options.warmup_steps = 2;
+    options.momentum_at_sync = MomentumAtSync::kReset;
+    EXPECT_EQ(StepsWithMomentum(comm, options), (Floats{-1, -2.5, -3.5}));
+  });
 }
 
 // ---- Failures ----

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <thread>
 #include <vector>
 
 #include "swarmsync/comm/thread_world.h"
@@ -65,17 +64,13 @@ std::vector<Evaluation> EvaluateOnRanks(int ranks, const FormulaSet& set,
                                         const std::vector<std::int64_t>& ids) {
   ThreadWorld world(ranks);
   std::vector<Evaluation> results(static_cast<std::size_t>(ranks));
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back([&, rank] {
-      FormulaModel model;
-      model.train(rank % 2 == 0);
-      results[static_cast<std::size_t>(rank)] =
-          Evaluate(model, set, {ids.data(), static_cast<std::int64_t>(ids.size())}, *world.Connect(rank));
-      EXPECT_EQ(model.is_training(), rank % 2 == 0) << "the mode is as before";
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  world.Run([&](int rank) {
+    FormulaModel model;
+    model.train(rank % 2 == 0);
+    results[static_cast<std::size_t>(rank)] =
+        Evaluate(model, set, {ids.data(), static_cast<std::int64_t>(ids.size())}, *world.Connect(rank));
+    EXPECT_EQ(model.is_training(), rank % 2 == 0) << "the mode is as before";
+  });
   return results;
 }
 

@@ -6,13 +6,11 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <exception>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
-#include <thread>
 
 #include "data/idx_fixture.h"
 #include "support/errors.h"
@@ -98,27 +96,13 @@ class RunWorkerTest : public ::testing::Test {
     Validate(config);
     Run run;
     const double began = MonotonicSeconds();
-    const int workers = static_cast<int>(config.workers);
-    ThreadWorld world(workers, std::chrono::duration<double>(config.timeout));
-    std::mutex mutex;
-    std::exception_ptr failure;
-    std::vector<std::thread> threads;
-    for (int rank = 0; rank < workers; ++rank) {
-      threads.emplace_back([&, rank] {
-        try {
-          const auto comm = world.Connect(rank);
-          const auto tell = [&](const Status& status) { run.statuses.push_back(status); };
-          RunWorker(config, {*comm, models_, began, tell, check_stop_});
-        } catch (const std::exception& error) {
-          const std::lock_guard lock(mutex);
-          if (!failure) failure = std::current_exception();
-          world.Abort(error.what());
-        }
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
+    ThreadWorld world(static_cast<int>(config.workers), std::chrono::duration<double>(config.timeout));
+    world.Run([&](int rank) {
+      const auto comm = world.Connect(rank);
+      const auto tell = [&](const Status& status) { run.statuses.push_back(status); };
+      RunWorker(config, {*comm, models_, began, tell, check_stop_});
+    });
     run.seconds = MonotonicSeconds() - began;
-    if (failure) std::rethrow_exception(failure);
 
     const std::filesystem::path out = config.out;
     run.summary = Json::parse(ReadFile(out / "summary.json"));

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
 #include <vector>
 
 #include "swarmsync/comm/thread_world.h"
@@ -34,12 +33,7 @@ TEST(SplitWaiting, OfNothingIsNothing) {
 TEST(ClockOffset, IsExactlyNothingOnOneHost) {
   ThreadWorld world(3);
   std::vector<double> offsets(3, -1);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < 3; ++rank) {
-    threads.emplace_back(
-        [&, rank] { offsets[static_cast<std::size_t>(rank)] = ClockOffset(*world.Connect(rank)); });
-  }
-  for (std::thread& thread : threads) thread.join();
+  world.Run([&](int rank) { offsets[static_cast<std::size_t>(rank)] = ClockOffset(*world.Connect(rank)); });
   EXPECT_EQ(offsets, (std::vector<double>{0, 0, 0}));
 }
 

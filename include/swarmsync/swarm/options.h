@@ -47,17 +47,17 @@ class Inertia {
  public:
   Inertia() = default;
   Inertia(double value) : Inertia(value, value) {}
-  Inertia(double begin, double end) : ends_({begin, end}) {}
+  Inertia(double from, double to) : ends_({from, to}) {}
   static Inertia Auto();
 
   bool is_open() const { return !ends_ && !adapts_; }
   bool adapts() const { return adapts_; }
   bool changes() const { return ends_ && ends_->first != ends_->second; }
-  // Where it begins and ends, and what it is in between (progress: of the training, 0 to 1). These throw when
-  // there are no numbers.
-  double begin() const { return ends_.value().first; }
-  double end() const { return ends_.value().second; }
-  double at(double progress) const { return begin() + progress * (end() - begin()); }
+  // These throw when there are no numbers. progress: of the training, 0 to 1.
+  double from() const { return ends_.value().first; }
+  double to() const { return ends_.value().second; }
+  double at(double progress) const { return from() + progress * (to() - from()); }
+  double value() const { return from(); }  // of one that does not change
 
   friend bool operator!=(const Inertia& a, const Inertia& b) { return !(a == b); }
   friend bool operator==(const Inertia& a, const Inertia& b) {

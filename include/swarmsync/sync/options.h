@@ -32,8 +32,6 @@ struct PeerOptions {
   double outer_momentum = 0.9;  // diloco: its Nesterov momentum, in [0, 1)
 };
 
-constexpr double kGreatestFinalAverage = 1000;
-
 struct SyncOptions {
   std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
   std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
@@ -54,8 +52,9 @@ struct SyncOptions {
                                   // round's fitness when there is none
 };
 
-// Throws UsageError that names the option, the value found and the values allowed.
+// These throw a UsageError that names the option, the value found and the values allowed.
 void Validate(const PeerOptions& options, int workers);
+void ValidateFinalAverage(double power);
 
 // The names that MakeSynchronizer() knows.
 std::vector<std::string> SynchronizerNames();

@@ -64,9 +64,11 @@ class Synchronizer {
   void Finish();
 
   // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
-  // (sync/replay.h does so for all workers at once). Collective for the synchronizers that exchange there.
+  // (sync/replay.h does so for all workers at once). The optimizer's state is not touched. Collective for the
+  // synchronizers that exchange there.
   void OnGradients();             // after backward(), before the optimizer's step: ssgd's exchange
-  void Exchange(double fitness);  // after the local steps of a round: the others' exchange
+  void Exchange(double fitness);  // after the local steps of a round: the others' exchange. ssgd, after each
+                                  // step, takes note of the weights for the average, if there is to be one
 
   // The model to evaluate and keep: "mean of the workers", "center" or "replica"; with
   // SyncOptions::final_average, "average over the rounds of the ..." this.
@@ -137,7 +139,6 @@ class Synchronizer {
   Role Judge(const Turn& turn, bool finite, double distance);
   double LossToJudge(const Turn& turn) const;
   double RoundFitness();
-  void TraceRound(const Turn& turn, const WeightSketch& end, const SyncSpan& span);
 
   FlatParams& params_;
   Communicator& comm_;
@@ -152,7 +153,7 @@ class Synchronizer {
   int contributors_ = 0;   // to the last exchange of gradients
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
-  WeightSketch position_;      // where the round began
+  WeightSketch round_start_;   // where the round began
   at::Tensor average_;         // of the positions so far, with options_.final_average; else undefined
   std::int64_t averaged_ = 0;  // how many
   std::vector<RoundTrace> traces_;
