@@ -29,16 +29,17 @@ class Experiment:
         return found and found["result"]
 
     def run(self, flags):
-        """One training; its result, from the file when it is there. {} when it failed, as with a divergence."""
+        """One training; its result, from the file when it is there. {} when it diverged."""
         found = self.find(flags)
         if found is not None:
             return found
         flags = {**self.common, **flags}
         with tempfile.TemporaryDirectory() as out:
             arguments = [f"--{name}={value}" for name, value in flags.items()]
-            done = subprocess.run([self.tool, "train", "--quiet", f"--out={out}/run", *arguments], check=False)
-            if done.returncode not in (0, 1):
-                raise SystemExit(f"train ended with exit code {done.returncode}: {' '.join(arguments)}")
+            done = subprocess.run([self.tool, "train", "--quiet", f"--out={out}/run", *arguments], check=False,
+                                  stderr=subprocess.PIPE, text=True)
+            if done.returncode != 0 and "training diverged" not in done.stderr:
+                raise SystemExit(f"{' '.join(arguments)}: exit code {done.returncode}: {done.stderr.strip()}")
             summary = json.loads((pathlib.Path(out) / "run/summary.json").read_text()) if done.returncode == 0 else {}
         record = {"flags": flags, "result": {key: summary[key] for key in KEPT if key in summary}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ class Experiment:
         return record["result"]
 
     def values(self, flags, seeds, key):
-        """One number for each seed; 0, the accuracy of nothing learned, where the training failed."""
+        """One number for each seed; 0, the accuracy of nothing learned, where the training diverged."""
         return [self.run({**flags, "seed": seed}).get(key, 0.0) for seed in seeds]
 
     def _known(self):

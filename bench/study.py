@@ -18,7 +18,8 @@ from experiment import ROOT, TOOL, Experiment, interval
 COMMON = {"dataset": "fashion-mnist", "model": "lenet5", "workers": 4, "batch-size": 32, "epochs": 3,
           "backend": "threads", "validation": 5000}
 SEEDS = (101, 102, 103)
-# The defaults are spelled out, so that a record says what was run whatever becomes of them.
+# All is spelled out, so that a record says what was run whatever becomes of the defaults. With beta 0 and social 1,
+# informed-pso-ps is SlowMo.
 PSO_PS = {"sync": "pso-ps", "period": 16, "lr": 0.1, "momentum": 0, "velocity": "total", "inertia": 0.7,
           "cognitive": 0, "social": 0.1, "guide": "best", "random": "none", "memory": "current",
           "fitness": "train-loss", "final-average": 8, "momentum-at-sync": "keep"}
@@ -35,41 +36,67 @@ UNLIKE = {
 RATES = (0.05, 0.1, 0.2, 0.4)
 
 
-def varied(base, **options):
-    """The base, then each option with each of its other values."""
-    return [("as it is", base)] + [(f"{flag.replace('_', '-')} {value}", {**base, flag.replace("_", "-"): value})
-                                   for flag, values in options.items() for value in values]
+def differs(flags, base, but):
+    """A line of a study: its label, its flags, and the flags of the line that it is held against, seed by seed."""
+    return (", ".join(f"{flag} {value}" for flag, value in but.items()), {**flags, **but}, base)
+
+
+def varied(base, *variations, **options):
+    """The base, then each option with each of its other values, then variations of more than one option."""
+    singles = [{flag.replace("_", "-"): value} for flag, values in options.items() for value in values]
+    return [("as it is", base, None)] + [differs(base, base, but) for but in (*singles, *variations)]
 
 
 def guides():
     """The control: is the best worker a better guide than any other?"""
-    return [(f"{workers}; guide {guide}, social {social}", {**PSO_PS, **flags, "guide": guide, "social": social})
-            for workers, flags in UNLIKE.items() for guide in ("best", "random") for social in (0.1, 0.3)]
+    for workers, flags in UNLIKE.items():
+        for social in (0.1, 0.3):
+            base = {**PSO_PS, **flags, "social": social}
+            yield (f"{workers}; social {social}, guide best", base, None)
+            yield (f"{workers}; social {social}, guide random", {**base, "guide": "random"}, base)
+
+
+def policies():
+    for lr, inertia in ((0.0125, 0.7), (0.025, 0.3), (0.05, 0)):
+        base = {**PSO_PS, "momentum": 0.9, "lr": lr, "inertia": inertia}
+        yield (f"momentum 0.9, lr {lr}, inertia {inertia}: keep", base, None)
+        yield (f"momentum 0.9, lr {lr}, inertia {inertia}: reset", {**base, "momentum-at-sync": "reset"}, base)
+
+
+def inertias():
+    for rule in (PSO_PS, INFORMED):
+        for period in (16, 64):
+            for lr in (0.1, 0.2):
+                base = {**rule, "period": period, "lr": lr, "inertia": "auto"}
+                yield (f"{rule['sync']}, period {period}, lr {lr}, inertia auto", base, None)
+                for inertia in (0.3, 0.5, 0.7):
+                    yield (f"{rule['sync']}, period {period}, lr {lr}, inertia {inertia}",
+                           {**base, "inertia": inertia}, base)
+
+
+def averages():
+    for sync in ("average", "slowmo"):
+        for lr in RATES:
+            base = {**AVERAGE, "sync": sync, "lr": lr}
+            yield (f"{sync}, lr {lr}, last position", base, None)
+            yield (f"{sync}, lr {lr}, final-average 8", {**base, "final-average": 8}, base)
 
 
 STUDIES = {
-    "pso-ps": varied(PSO_PS, final_average=(0, 3), inertia=(0, 0.3, 0.5, 0.8, 0.85, 0.9), social=(0.05, 0.2, 0.3, 0.6),
+    "pso-ps": varied(PSO_PS, {"velocity": "swarm", "inertia": 0}, {"memory": "historic", "cognitive": 0.1},
+                     {"memory": "decay", "cognitive": 0.1}, {"random": "round", "social": 0.2},
+                     {"random": "element", "social": 0.2},
+                     final_average=(0, 3), inertia=(0, 0.3, 0.5, 0.8, 0.85, 0.9), social=(0.05, 0.2, 0.3, 0.6),
                      velocity=("swarm",), random=("round", "tensor", "element"), memory=("historic", "decay"),
-                     fitness=("probe",)) + [
-        ("velocity swarm, inertia 0", {**PSO_PS, "velocity": "swarm", "inertia": 0}),
-        ("memory historic, cognitive 0.1", {**PSO_PS, "memory": "historic", "cognitive": 0.1}),
-        ("memory decay, cognitive 0.1", {**PSO_PS, "memory": "decay", "cognitive": 0.1}),
-        ("random round, social 0.2", {**PSO_PS, "random": "round", "social": 0.2}),
-        ("random element, social 0.2", {**PSO_PS, "random": "element", "social": 0.2})],
-    "guide": guides(),
-    "momentum": [(f"momentum 0.9, lr {lr}, inertia {w}: {policy}",
-                  {**PSO_PS, "momentum": 0.9, "lr": lr, "inertia": w, "momentum-at-sync": policy})
-                 for lr, w in ((0.0125, 0.7), (0.025, 0.3), (0.05, 0)) for policy in ("keep", "reset")],
-    "informed": varied(INFORMED, beta=(1, 4, 16), social=(0.1, 0.4, 0.7), random=("round", "element"),
-                       inertia=(0, 0.3, 0.5, 0.8, 0.9), final_average=(0,), fitness=("probe",)) + [
-        ("social 2, random round", {**INFORMED, "social": 2, "random": "round"}),
-        ("social 0.7, beta 4", {**INFORMED, "social": 0.7, "beta": 4})],
-    "auto": [(f"{base['sync']}, period {period}, lr {lr}, inertia {w}",
-              {**base, "period": period, "lr": lr, "inertia": w})
-             for base in (PSO_PS, INFORMED) for period in (16, 64) for lr in (0.1, 0.2)
-             for w in ("auto", 0.3, 0.5, 0.7)],
-    "average": [(f"{sync}, lr {lr}, final-average {power}", {**AVERAGE, "sync": sync, "lr": lr, "final-average": power})
-                for sync in ("average", "slowmo") for lr in RATES for power in (0, 8)],
+                     fitness=("probe",)),
+    "guide": list(guides()),
+    "momentum": list(policies()),
+    "informed": varied(INFORMED, {"social": 2, "random": "round"}, {"social": 0.7, "beta": 4},
+                       {"inertia": "0.8:0", "final-average": 0}, {"inertia": "0.9:0", "final-average": 0},
+                       beta=(1, 4, 16), social=(0.1, 0.4, 0.7), random=("round", "element"),
+                       inertia=(0, 0.3, 0.5, 0.8, 0.9), final_average=(0,), fitness=("probe",)),
+    "auto": list(inertias()),
+    "average": list(averages()),
 }
 
 
@@ -79,20 +106,31 @@ def experiment():
 
 def run(names):
     for name in names:
-        for _, flags in STUDIES[name]:
+        for _, flags, _ in STUDIES[name]:
             experiment().values(flags, SEEDS, "validation_accuracy")
+
+
+def percents(flags):
+    """The validation accuracies by seed; None when one has not been made. What diverged counts 0."""
+    found = [experiment().find({**flags, "seed": seed}) for seed in SEEDS]
+    return None if None in found else [100 * result.get("validation_accuracy", 0) for result in found]
 
 
 def table(names):
     for name in names:
-        print(f"\n| {name} | validation accuracy, % (mean of three seeds ± 95 %) | seeds |\n| --- | --- | --- |")
-        for label, flags in STUDIES[name]:
-            found = [experiment().find({**flags, "seed": seed}) for seed in SEEDS]
-            if None in found:
+        print(f"\n| {name} | validation accuracy, %, mean of three seeds | its seeds |"
+              " difference, seed by seed, ± 95 % |")
+        print("| --- | --- | --- | --- |")
+        for label, flags, base in STUDIES[name]:
+            numbers, others = percents(flags), base and percents(base)
+            if numbers is None:
                 continue
-            numbers = [100 * result.get("validation_accuracy", 0) for result in found]
+            difference = ""
+            if others:
+                pairs = [here - there for here, there in zip(numbers, others)]
+                difference = f"{statistics.mean(pairs):+.2f} ± {interval(pairs):.2f}"
             each = ", ".join(f"{number:.2f}" if number else "diverged" for number in numbers)
-            print(f"| {label} | {statistics.mean(numbers):.2f} ± {interval(numbers):.2f} | {each} |")
+            print(f"| {label} | {statistics.mean(numbers):.2f} | {each} | {difference} |")
 
 
 if __name__ == "__main__":
