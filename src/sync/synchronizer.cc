@@ -102,7 +102,7 @@ int Synchronizer::RunExchange(const Turn& turn) {
 int Synchronizer::ExchangeGradients(const Turn& turn) {
   const double arrival = MonotonicSeconds();
   contributors_ = AverageGradients(params_, comm_, turn.works());
-  spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
   ++exchanged_steps_;
   if (!turn.works() && !exchanges_gradients()) BeginRounds();
   return contributors_;
@@ -122,7 +122,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
   const int contributors = DoExchange(mine);
   trace.seconds = MonotonicSeconds() - arrival;
-  spans_.push_back({arrival, trace.seconds});
+  if (options_.trace) spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;
 
   trace.left_out = left_out_ = mine.role == Role::kLeftOut;
@@ -132,7 +132,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   trace.move = (after - round_start_).Norm();
   trace.inertia = inertia();
   round_start_ = after;
-  traces_.push_back(trace);
+  if (options_.trace) traces_.push_back(trace);
   return contributors;
 }
 

@@ -150,6 +150,7 @@ SyncOptions MakeSyncOptions(const TrainConfig& config, std::int64_t total_steps)
   options.fitness = config.fitness;
   options.guard = config.guard;
   options.momentum_at_sync = config.momentum_at_sync;
+  options.trace = true;
   options.final_average = config.final_average;
   return options;
 }

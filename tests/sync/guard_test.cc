@@ -39,6 +39,7 @@ class GuardTest : public ::testing::TestWithParam<std::tuple<std::string, Fault>
   static SyncOptions Guarded() {
     SyncOptions options;
     options.guard = true;
+    options.trace = true;
     return options;
   }
 

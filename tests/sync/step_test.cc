@@ -133,10 +133,22 @@ TEST_P(StepTest, AStepAfterTheEndIsAUsageError) {
   });
 }
 
-TEST_P(StepTest, MeasuresEveryExchange) {
+TEST_P(StepTest, KeepsNoTracesUnlessAskedTo) {
   RunRanks(2, [&](Communicator& comm) {
     Faller faller(1);
     const auto sync = MakeSynchronizer(GetParam(), faller.params(), comm, Schedule(2));
+    for (int step = 0; step < 4; ++step) faller.Step(*sync);
+    EXPECT_TRUE(sync->TakeSpans().empty());
+    EXPECT_TRUE(sync->TakeTraces().empty());
+  });
+}
+
+TEST_P(StepTest, MeasuresEveryExchange) {
+  RunRanks(2, [&](Communicator& comm) {
+    Faller faller(1);
+    SyncOptions options = Schedule(2);
+    options.trace = true;
+    const auto sync = MakeSynchronizer(GetParam(), faller.params(), comm, options);
     EXPECT_TRUE(sync->TakeSpans().empty());
     for (int step = 0; step < 4; ++step) faller.Step(*sync);
     const auto spans = sync->TakeSpans();
@@ -148,6 +160,7 @@ TEST_P(StepTest, MeasuresEveryExchange) {
       free_since = span.arrival + span.seconds;
     }
     EXPECT_TRUE(sync->TakeSpans().empty());
+    EXPECT_EQ(sync->TakeTraces().size(), GetParam() == "ssgd" ? 0u : 2u);
   });
 }
 

@@ -47,6 +47,7 @@ struct SyncOptions {
                                         // rounds, of round k with a weight of about k^p; 0: the last
                                         // position. Left open, it is the synchronizer's default
   bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
+  bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
                                   // Local. Fitness::kProbe needs it; the guard judges by it, or by the
                                   // round's fitness when there is none

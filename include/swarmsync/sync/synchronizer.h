@@ -80,11 +80,11 @@ class Synchronizer {
   std::int64_t rounds() const { return rounds_; }
   const ExchangeRecord& last_exchange() const { return record_; }
 
-  // The time of every exchange since the last call of this function.
+  // The time of every exchange since the last call of this function; none without SyncOptions::trace.
   std::vector<SyncSpan> TakeSpans();
 
   // What this rank saw in the rounds since the last call of this function. None while gradients are
-  // exchanged.
+  // exchanged, and none without SyncOptions::trace.
   std::vector<RoundTrace> TakeTraces();
 
  protected:

@@ -57,8 +57,9 @@ struct TrainResult {
 // any case. Borrows everything. Not thread-safe; one for each worker.
 class Trainer {
  public:
-  // model's parameters are in params; sync works on params and (through a decorator, perhaps) on comm. comm:
-  // for evaluation and accounts. validation_ids: of validation_set, may be empty.
+  // model's parameters are in params; sync works on params and (through a decorator, perhaps) on comm, and
+  // was made with SyncOptions::trace. comm: for evaluation and accounts. validation_ids: of validation_set,
+  // may be empty.
   Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optimizer& optimizer, Synchronizer& sync,
           Communicator& comm, const Dataset& data, ShardedSampler& sampler, const ImageSet& validation_set,
           std::vector<std::int64_t> validation_ids, TrainerOptions options);
