@@ -28,7 +28,7 @@ INFORMED = {"sync": "informed-pso-ps", "period": 16, "lr": 0.1, "momentum": 0, "
 AVERAGE = {"sync": "average", "period": 16, "lr": 0.1, "momentum": 0, "final-average": 0}
 UNLIKE = {
     "alike": {},
-    "learning rates .05 .1 .2 .4": {"worker-lr": "0.05,0.1,0.2,0.4"},
+    "learning rates .025 .05 .1 .2": {"worker-lr": "0.025,0.05,0.1,0.2"},
     "one with random labels": {"label-noise": "0,0,0,1"},
     "label skew 1": {"shard": "label-skew:1"},
     "label skew 0.1": {"shard": "label-skew:0.1"},
