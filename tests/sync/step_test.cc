@@ -285,7 +285,9 @@ TEST(Finish, LeavesTheSameFinalModelOnAllRanks) {
       });
       EXPECT_EQ(models, Floats(3, models[0])) << name << " " << power;
       // ssgd is at -4 and -10 after its steps: (-4 - 20) / 3
-      if (name == "ssgd") EXPECT_NEAR(models[0], power == 0 ? -10 : -8, 1e-5);
+      if (name == "ssgd") {
+        EXPECT_NEAR(models[0], power == 0 ? -10 : -8, 1e-5);
+      }
     }
   }
 }
