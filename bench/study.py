@@ -54,6 +54,8 @@ def guides():
             base = {**PSO_PS, **flags, "social": social}
             yield (f"{workers}; social {social}, guide best", base, None)
             yield (f"{workers}; social {social}, guide random", {**base, "guide": "random"}, base)
+            if "shard" in flags:
+                yield (f"{workers}; social {social}, fitness probe", {**base, "fitness": "probe"}, base)
 
 
 def policies():
