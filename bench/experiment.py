@@ -22,11 +22,14 @@ class Experiment:
 
     def __init__(self, path, common, tool=TOOL):
         self.path, self.common, self.tool = pathlib.Path(path), common, tool
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.results = {}  # of all that is in the file, by flags
+        for record in map(json.loads, lines):
+            self.results[self._key(record["flags"])] = record["result"]
 
     def find(self, flags):
         """The result of a training that has been made; None when it has not."""
-        found = self._known().get(json.dumps({**self.common, **flags}, sort_keys=True))
-        return found and found["result"]
+        return self.results.get(self._key({**self.common, **flags}))
 
     def run(self, flags):
         """One training; its result, from the file when it is there. {} when it diverged."""
@@ -45,6 +48,7 @@ class Experiment:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
+        self.results[self._key(flags)] = record["result"]
         print(json.dumps(record), flush=True)
         return record["result"]
 
@@ -52,11 +56,9 @@ class Experiment:
         """One number for each seed; 0, the accuracy of nothing learned, where the training diverged."""
         return [self.run({**flags, "seed": seed}).get(key, 0.0) for seed in seeds]
 
-    def _known(self):
-        if not self.path.exists():
-            return {}
-        records = [json.loads(line) for line in self.path.read_text().splitlines()]
-        return {json.dumps(r["flags"], sort_keys=True): r for r in records}
+    @staticmethod
+    def _key(flags):
+        return json.dumps(flags, sort_keys=True)
 
 
 def interval(numbers):

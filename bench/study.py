@@ -36,15 +36,15 @@ UNLIKE = {
 RATES = (0.05, 0.1, 0.2, 0.4)
 
 
-def differs(flags, base, but):
+def differs(base, but):
     """A line of a study: its label, its flags, and the flags of the line that it is held against, seed by seed."""
-    return (", ".join(f"{flag} {value}" for flag, value in but.items()), {**flags, **but}, base)
+    return (", ".join(f"{flag} {value}" for flag, value in but.items()), {**base, **but}, base)
 
 
 def varied(base, *variations, **options):
     """The base, then each option with each of its other values, then variations of more than one option."""
     singles = [{flag.replace("_", "-"): value} for flag, values in options.items() for value in values]
-    return [("as it is", base, None)] + [differs(base, base, but) for but in (*singles, *variations)]
+    return [("as it is", base, None)] + [differs(base, but) for but in (*singles, *variations)]
 
 
 def guides():
@@ -102,19 +102,18 @@ STUDIES = {
 }
 
 
-def experiment():
-    return Experiment(ROOT / "docs/results/family/studies.jsonl", COMMON, os.environ.get("SWARMSYNC", TOOL))
+EXPERIMENT = Experiment(ROOT / "docs/results/family/studies.jsonl", COMMON, os.environ.get("SWARMSYNC", TOOL))
 
 
 def run(names):
     for name in names:
         for _, flags, _ in STUDIES[name]:
-            experiment().values(flags, SEEDS, "validation_accuracy")
+            EXPERIMENT.values(flags, SEEDS, "validation_accuracy")
 
 
 def percents(flags):
     """The validation accuracies by seed; None when one has not been made. What diverged counts 0."""
-    found = [experiment().find({**flags, "seed": seed}) for seed in SEEDS]
+    found = [EXPERIMENT.find({**flags, "seed": seed}) for seed in SEEDS]
     return None if None in found else [100 * result.get("validation_accuracy", 0) for result in found]
 
 

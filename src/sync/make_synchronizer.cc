@@ -82,8 +82,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
       "guard {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory {}, memory decay {}, "
       "beta {}, guide {}, momentum at sync {}, final average {}, elastic alpha {}, slow alpha {}, slow beta "
-      "{}, outer lr {}, "
-      "outer momentum {}",
+      "{}, outer lr {}, outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
       ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),

@@ -29,6 +29,11 @@ class Faller {
 
   FlatParams& params() { return worker_.params(); }
   float weight() const { return worker_.weights()[0]; }
+  float FinalModel(Synchronizer& sync) {
+    const at::Tensor out = params().NewState();
+    sync.WriteFinalModel(out);
+    return testing::Values(params(), out)[0];
+  }
 
   void ReplaceWeight(float value) { worker_.parameters()[0].set_data(torch::full({1}, value)); }
 
@@ -279,9 +284,7 @@ TEST(Finish, LeavesTheSameFinalModelOnAllRanks) {
         const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
         for (int step = 0; step < comm.rank(); ++step) faller.Step(*sync);  // none on rank 0
         sync->Finish();
-        const at::Tensor out = faller.params().NewState();
-        sync->WriteFinalModel(out);
-        return testing::Values(faller.params(), out)[0];
+        return faller.FinalModel(*sync);
       });
       EXPECT_EQ(models, Floats(3, models[0])) << name << " " << power;
       // ssgd is at -4 and -10 after its steps: (-4 - 20) / 3
@@ -357,9 +360,7 @@ TEST(FinalModel, IsTheMeanOfTheWorkersTheCenterOrAReplica) {
       const auto sync = MakeSynchronizer(name, faller.params(), comm, Still(Schedule(1, 1)));
       faller.Step(*sync);
       const float weight = faller.weight();
-      const at::Tensor out = faller.params().NewState();
-      sync->WriteFinalModel(out);
-      EXPECT_NEAR(testing::Values(faller.params(), out)[0], name == "easgd" ? -2.7 : -3, 1e-6) << name;
+      EXPECT_NEAR(faller.FinalModel(*sync), name == "easgd" ? -2.7 : -3, 1e-6) << name;
       EXPECT_EQ(faller.weight(), weight) << name;
       const bool remembers = name == "pso-ps" || name == "informed-pso-ps";
       EXPECT_EQ(sync->final_model(), std::string(remembers ? "average over the rounds of the " : "") +
@@ -382,10 +383,8 @@ TEST(FinalModel, IsTheAverageOfAllRoundsTheLateOnesCountingMore) {
       Faller faller(comm.rank() == 0 ? 1 : 2);
       const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
       for (int step = 0; step < 3; ++step) faller.Step(*sync);
-      const at::Tensor out = faller.params().NewState();
-      sync->WriteFinalModel(out);
       // (1 * 1 + 2 * 2 + 3 * 3) / (1 + 2 + 3) = 14/6 rounds
-      EXPECT_NEAR(testing::Values(faller.params(), out)[0], -1.5 * 14 / 6, 1e-5);
+      EXPECT_NEAR(faller.FinalModel(*sync), -1.5 * 14 / 6, 1e-5);
     });
   }
 }
@@ -397,9 +396,7 @@ TEST(FinalModel, IsTheLastPositionWhereTheAverageIsSwitchedOff) {
     Faller faller(comm.rank() == 0 ? 1 : 2);
     const auto sync = MakeSynchronizer("pso-ps", faller.params(), comm, options);
     for (int step = 0; step < 3; ++step) faller.Step(*sync);
-    const at::Tensor out = faller.params().NewState();
-    sync->WriteFinalModel(out);
-    EXPECT_EQ(testing::Values(faller.params(), out)[0], -4.5);
+    EXPECT_EQ(faller.FinalModel(*sync), -4.5);
     EXPECT_EQ(sync->final_model(), "mean of the workers");
   });
 }
@@ -412,9 +409,7 @@ TEST(FinalModel, IsThatOfTheReplicasWhileTheyWarmUp) {
       Faller faller(comm.rank() == 0 ? 1 : 2);
       const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
       for (int step = 0; step < 2; ++step) faller.Step(*sync);
-      const at::Tensor out = faller.params().NewState();
-      sync->WriteFinalModel(out);
-      EXPECT_NEAR(testing::Values(faller.params(), out)[0], -3, 1e-6) << name;
+      EXPECT_NEAR(faller.FinalModel(*sync), -3, 1e-6) << name;
     }
   });
 }
