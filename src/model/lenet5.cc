@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include "model/builtin.h"
+#include "model/max_pool.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -24,12 +25,13 @@ class LeNet5 : public ImageClassifier {
   }
 
   at::Tensor forward(const at::Tensor& images) override {
-    // The maximum first, then ReLU: the same numbers and gradients as the other way round, on a quarter of the pixels.
-    at::Tensor x = at::relu(at::max_pool2d(conv1_(images), 2));  // [N, 6, H/2, W/2]
-    x = at::relu(at::max_pool2d(conv2_(x), 2));                  // [N, 16, (H/2-4)/2, (W/2-4)/2]
-    x = at::relu(fc1_(x.flatten(1)));                            // [N, 120]
-    x = at::relu(fc2_(x));                                       // [N, 84]
-    return fc3_(x);                                              // [N, classes]
+    // The maximum first, then ReLU: the same numbers and gradients as the other way round, on a quarter of
+    // the pixels.
+    at::Tensor x = at::relu(MaxPool2x2(conv1_(images)));  // [N, 6, H/2, W/2]
+    x = at::relu(MaxPool2x2(conv2_(x)));                  // [N, 16, (H/2-4)/2, (W/2-4)/2]
+    x = at::relu(fc1_(x.flatten(1)));                     // [N, 120]
+    x = at::relu(fc2_(x));                                // [N, 84]
+    return fc3_(x);                                       // [N, classes]
   }
 
  private:
