@@ -52,7 +52,7 @@ struct CompareArguments {
   std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
   std::int64_t validation = 5000, samples = 0;
   int extensions = 6, finalists = 0;
-  std::string budget = "epochs", out;
+  std::string budget = "epochs", baseline, out;
   bool retry_failed = false, quiet = false;
 };
 
@@ -81,6 +81,9 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--budget", arguments.budget,
       "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
   add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
+  add("--baseline", arguments.baseline,
+      "synchronizer that the others are held against, seed by seed (average; without it, the first of "
+      "--sync)");
   add("--extensions", arguments.extensions,
       "how often a part of the grid may be extended whose best lies at its edge")
       ->check(CLI::NonNegativeNumber);
@@ -215,6 +218,13 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
     }
   };
   options.samples = arguments.samples;
+  options.baseline = arguments.baseline;
+  if (options.baseline.empty()) {
+    options.baseline = Contains(options.synchronizers, "average") ? "average" : options.synchronizers.front();
+  } else if (!Contains(options.synchronizers, options.baseline)) {
+    throw UsageError(fmt::format("--baseline is '{}', which is not compared; name one of --sync: {}",
+                                 options.baseline, fmt::join(options.synchronizers, ", ")));
+  }
 
   if (options.finalists > 0 && options.tuning_seeds.size() == 1) {
     throw UsageError(fmt::format(
@@ -401,7 +411,7 @@ int Compare(const CompareArguments& arguments, const CommandContext& context) {
   }
   MakeRuns(options, store, out, arguments.quiet);
   WriteResults(options, store, out);
-  if (!arguments.quiet) fmt::print("{}", ToTerminal(Summarize(options, store)));
+  if (!arguments.quiet) fmt::print("{}", ToTerminal(options, Summarize(options, store)));
   return 0;
 }
 

@@ -215,12 +215,13 @@ std::optional<Flags> Tune(const CompareOptions& options, const Group& group, con
 
 }  // namespace
 
+bool IgnoresPeriod(const std::string& sync) { return sync == "ssgd"; }
+
 std::vector<Group> Groups(const CompareOptions& options) {
   std::vector<Group> groups;
   for (const std::string& dataset : options.datasets) {
     for (const std::string& sync : options.synchronizers) {
-      const bool every_step = sync == "ssgd";
-      for (const std::int64_t period : every_step ? std::vector<std::int64_t>{1} : options.periods) {
+      for (const std::int64_t period : IgnoresPeriod(sync) ? std::vector<std::int64_t>{1} : options.periods) {
         const double cost = options.budget == Budget::kBytes ? RelativeCost(sync) : 1;
         const auto run_period = static_cast<std::int64_t>(std::llround(static_cast<double>(period) * cost));
         groups.push_back({dataset, sync, period, std::max<std::int64_t>(1, run_period)});

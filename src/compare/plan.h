@@ -39,6 +39,7 @@ struct Axis {
 struct CompareOptions {
   std::vector<std::string> datasets, synchronizers;
   std::vector<std::int64_t> periods;
+  std::string baseline;    // the synchronizer that the others are held against; "": none
   std::vector<Axis> axes;  // the grid, the same for all synchronizers but for options that only some have
   Flags common;            // of all runs
   std::vector<std::string> tuning_seeds, final_seeds;
@@ -79,6 +80,9 @@ struct GroupPlan {
 };
 
 std::vector<Group> Groups(const CompareOptions& options);
+
+// Whether a synchronizer exchanges at every step, so that one group serves all periods.
+bool IgnoresPeriod(const std::string& sync);
 
 // The group's settings: the product of the axes that concern its synchronizer, in parts, each with one choice
 // of the values that do not extend (those of an axis with fewer than three, such as a momentum of 0 or 0.9).

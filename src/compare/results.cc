@@ -59,11 +59,39 @@ GroupResult ResultOf(const CompareOptions& options, const Group& group, const Gr
   return result;
 }
 
-std::string Percent(const Estimate& accuracy) {
-  if (std::isnan(accuracy.mean)) return "failed";
-  if (std::isnan(accuracy.half_width)) return fmt::format("{:.2f}", 100 * accuracy.mean);
-  return fmt::format("{:.2f} ± {:.2f}", 100 * accuracy.mean, 100 * accuracy.half_width);
+// What the other group is held against, if it has been run.
+const GroupResult* BaselineOf(const CompareOptions& options, const GroupResult& result,
+                              const std::vector<GroupResult>& results) {
+  for (const GroupResult& other : results) {
+    if (other.group.sync == options.baseline && other.group.dataset == result.group.dataset &&
+        (other.group.period == result.group.period || IgnoresPeriod(options.baseline))) {
+      return &other;
+    }
+  }
+  return nullptr;
 }
+
+// Runs of one seed begin at the same weights and see the same samples, so their differences vary less than
+// they do.
+Estimate Difference(const GroupResult& result, const GroupResult& baseline) {
+  std::vector<double> differences;
+  for (const RunRecord* run : result.runs) {
+    for (const RunRecord* other : baseline.runs) {
+      if (run->failed || other->failed || run->flags.at("seed") != other->flags.at("seed")) continue;
+      differences.push_back(Number(run->result, "test_accuracy") - Number(other->result, "test_accuracy"));
+    }
+  }
+  return EstimateMean(differences);
+}
+
+std::string Percent(const Estimate& estimate, const char* none, bool sign = false) {
+  if (std::isnan(estimate.mean)) return none;
+  const std::string mean = fmt::format(sign ? "{:+.2f}" : "{:.2f}", 100 * estimate.mean);
+  return std::isnan(estimate.half_width) ? mean : fmt::format("{} ± {:.2f}", mean, 100 * estimate.half_width);
+}
+
+std::string Accuracy(const GroupResult& result) { return Percent(result.accuracy, "failed"); }
+std::string AboveBaseline(const GroupResult& result) { return Percent(result.above_baseline, "", true); }
 
 // In the order of the table: by data set, then period, then the best first.
 std::vector<GroupResult> Sorted(std::vector<GroupResult> results) {
@@ -114,32 +142,39 @@ std::vector<GroupResult> Summarize(const CompareOptions& options, const RunStore
     GroupResult result = ResultOf(options, group, plan, store);
     if (result.seeds > 0) results.push_back(std::move(result));
   }
+  for (GroupResult& result : results) {
+    const GroupResult* baseline = BaselineOf(options, result, results);
+    const bool other = baseline != nullptr && baseline != &result;
+    result.above_baseline = other ? Difference(result, *baseline) : Estimate{kNaN, kNaN};
+  }
   return Sorted(std::move(results));
 }
 
 std::string ToCsv(const std::vector<GroupResult>& results) {
   std::string csv =
       "dataset,sync,period,run_period,setting,seeds,failed,test_accuracy,half_width_95,validation_accuracy,"
-      "bytes_sent_per_worker,exchanges,wall_seconds\n";
+      "bytes_sent_per_worker,exchanges,wall_seconds,above_baseline,above_baseline_half_width_95\n";
   for (const GroupResult& r : results) {
-    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\n", Quoted(r.group.dataset), r.group.sync,
-                       r.group.period, r.group.run_period, Quoted(r.setting), r.seeds, r.failed,
+    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", Quoted(r.group.dataset),
+                       r.group.sync, r.group.period, r.group.run_period, Quoted(r.setting), r.seeds, r.failed,
                        CsvNumber(r.accuracy.mean), CsvNumber(r.accuracy.half_width),
                        CsvNumber(r.validation_accuracy), CsvNumber(r.bytes), CsvNumber(r.exchanges),
-                       CsvNumber(r.seconds));
+                       CsvNumber(r.seconds), CsvNumber(r.above_baseline.mean),
+                       CsvNumber(r.above_baseline.half_width));
   }
   return csv;
 }
 
 std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupResult>& results) {
-  std::string text =
-      "| data | period | synchronizer | test accuracy, % (mean ± 95 %) | seeds | MB sent by a worker | "
-      "exchanges | s | setting |\n"
-      "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
+  std::string text = fmt::format(
+      "| data | period | synchronizer | test accuracy, % (mean ± 95 %) | above {}, seed by seed | seeds | "
+      "MB sent by a worker | exchanges | s | setting |\n"
+      "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+      options.baseline);
   for (const GroupResult& r : results) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {:.1f} | {:.0f} | {:.1f} | {} |\n", r.group.dataset,
-                        r.group.run_period, r.group.sync, Percent(r.accuracy), Failures(r), r.bytes / 1e6,
-                        r.exchanges, r.seconds, r.setting);
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {:.1f} | {:.0f} | {:.1f} | {} |\n", r.group.dataset,
+                        r.group.run_period, r.group.sync, Accuracy(r), AboveBaseline(r), Failures(r),
+                        r.bytes / 1e6, r.exchanges, r.seconds, r.setting);
   }
   text += fmt::format(
       "\nSettings were chosen by the mean accuracy on {} held-out training samples with {} tuning seed{}{}; "
@@ -151,14 +186,15 @@ std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupRes
   return text;
 }
 
-std::string ToTerminal(const std::vector<GroupResult>& results) {
+std::string ToTerminal(const CompareOptions& options, const std::vector<GroupResult>& results) {
+  constexpr const char* kLine = "{:<14} {:>6} {:<16} {:>16} {:>22} {:>7} {:>9} {:>9} {:>7}  {}\n";
   std::string text =
-      fmt::format("{:<14} {:>6} {:<16} {:>16} {:>7} {:>9} {:>9} {:>7}  {}\n", "data", "period",
-                  "synchronizer", "test accuracy %", "seeds", "MB sent", "exchanges", "s", "setting");
+      fmt::format(kLine, "data", "period", "synchronizer", "test accuracy %", "above " + options.baseline,
+                  "seeds", "MB sent", "exchanges", "s", "setting");
   for (const GroupResult& r : results) {
-    text += fmt::format("{:<14} {:>6} {:<16} {:>16} {:>7} {:>9.1f} {:>9.0f} {:>7.1f}  {}\n", r.group.dataset,
-                        r.group.run_period, r.group.sync, Percent(r.accuracy), Failures(r), r.bytes / 1e6,
-                        r.exchanges, r.seconds, r.setting);
+    text += fmt::format(kLine, r.group.dataset, r.group.run_period, r.group.sync, Accuracy(r),
+                        AboveBaseline(r), Failures(r), fmt::format("{:.1f}", r.bytes / 1e6),
+                        fmt::format("{:.0f}", r.exchanges), fmt::format("{:.1f}", r.seconds), r.setting);
   }
   return text;
 }
@@ -175,6 +211,8 @@ Json ToReport(const CompareOptions& options, const std::vector<GroupResult>& res
                       {"failed", r.failed},
                       {"accuracy", OrNull(r.accuracy.mean)},
                       {"half_width", OrNull(r.accuracy.half_width)},
+                      {"above_baseline", OrNull(r.above_baseline.mean)},
+                      {"above_baseline_half_width", OrNull(r.above_baseline.half_width)},
                       {"bytes", OrNull(r.bytes)},
                       {"exchanges", OrNull(r.exchanges)},
                       {"seconds", OrNull(r.seconds)},
@@ -207,6 +245,7 @@ Json ToReport(const CompareOptions& options, const std::vector<GroupResult>& res
           {"created", TimeStamp()},
           {"config", config},
           {"versions", versions},
+          {"baseline", options.baseline},
           {"runs", runs},
           {"groups", groups}};
 }

@@ -23,6 +23,7 @@ struct GroupResult {
   std::string setting;  // in words
   std::int64_t seeds = 0, failed = 0;
   Estimate accuracy;               // of the final runs on the test set, 0-1
+  Estimate above_baseline;         // its difference from the baseline's, over the seeds that both have
   double validation_accuracy = 0;  // of the chosen setting; NaN when there was no choice
   // Means over the runs.
   double bytes = 0;                    // sent by a worker
@@ -35,7 +36,7 @@ std::vector<GroupResult> Summarize(const CompareOptions& options, const RunStore
 
 std::string ToCsv(const std::vector<GroupResult>& results);
 std::string ToMarkdown(const CompareOptions& options, const std::vector<GroupResult>& results);
-std::string ToTerminal(const std::vector<GroupResult>& results);
+std::string ToTerminal(const CompareOptions& options, const std::vector<GroupResult>& results);
 
 // The data of report.html (report/html_report.h).
 nlohmann::ordered_json ToReport(const CompareOptions& options, const std::vector<GroupResult>& results);

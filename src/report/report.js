@@ -298,6 +298,7 @@ function compareReport(report) {
       results(
         body,
         groups.filter((group) => group.dataset === dataset),
+        report.baseline,
       ),
     );
   }
@@ -307,7 +308,7 @@ function compareReport(report) {
   });
 }
 
-function results(body, groups) {
+function results(body, groups, baseline) {
   const best = highest(groups);
   if (best) {
     body.append(
@@ -323,7 +324,7 @@ function results(body, groups) {
   const grid = el("div", { class: "charts" });
   accuracyCharts(grid, groups);
   if (grid.children.length > 0) body.append(grid);
-  body.append(groupTable(groups));
+  body.append(groupTable(groups, baseline));
 }
 
 const highest = (groups) =>
@@ -378,7 +379,10 @@ function groupSeries(groups, x, note, apart) {
   }));
 }
 
-function groupTable(groups) {
+const aboveBaseline = ({ above_baseline: mean, above_baseline_half_width: half }) =>
+  (mean > 0 ? "+" : "") + percentWithin(mean, half);
+
+function groupTable(groups, baseline) {
   const withPeriod = (period) => groups.filter((group) => group.period === period);
   const isBest = (group) =>
     withPeriod(group.period).length > 1 && highest(withPeriod(group.period)) === group;
@@ -399,6 +403,7 @@ function groupTable(groups) {
     column("Test accuracy \u00b1 95\u00a0%", "accuracy", null, {
       cell: (group) => percentWithin(group.accuracy, group.half_width),
     }),
+    ...(baseline ? [column(`Above ${baseline}, seed by seed`, "above_baseline", null, { cell: aboveBaseline })] : []),
     column("Validation accuracy", "validation_accuracy", percent),
     column("Sent by a worker", "bytes", bytes),
     column("Exchanges", "exchanges", whole),

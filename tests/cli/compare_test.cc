@@ -137,6 +137,7 @@ TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   refused({"--inertia=0.5,1.5"}, {"--inertia", "1.5", "below 1"});
   refused({"--finalists=3"}, {"--finalists is 3", "--tuning-seeds", "two seeds"});
   refused({"--sync=ssgd,average", "--momentum-at-sync=reset"}, {"--momentum-at-sync", "ssgd"});
+  refused({"--baseline=slowmo"}, {"--baseline is 'slowmo'", "--sync"});
   refused({"--budget=time"}, {"budget", "'time'"});
   refused({"--budget=samples"}, {"--samples"});
   refused({"--samples=100"}, {"--budget samples"});

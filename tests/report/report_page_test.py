@@ -228,10 +228,10 @@ def check_compare(name, found):
     mnist, fashion, times, failed = found["tables"][:4]
     expect(f"{name}: rows", [len(table) - 1 for table in (mnist, fashion, times, failed)], [22, 2, 8, 3])
     expect(f"{name}: a row", mnist[2], [
-        "diloco", "4", "98.78 \u00b1 0.17\u00a0%", "98.68\u00a0%", "60.9\u00a0MB", "292", "31.0\u00a0s", "2",
-        "lr 0.2, momentum 0.9, inertia 0.7, social 0.1"])
+        "diloco", "4", "98.78 \u00b1 0.17\u00a0%", "+0.21 \u00b1 0.09\u00a0%", "98.68\u00a0%", "60.9\u00a0MB",
+        "292", "31.0\u00a0s", "2", "lr 0.2, momentum 0.9, inertia 0.7, social 0.1"])
     expect(f"{name}: a row without figures", mnist[22],
-           ["leader", "64"] + ["\u2013"] * 5 + ["2 (2 failed)", HOSTILE])
+           ["leader", "64"] + ["\u2013"] * 6 + ["2 (2 failed)", HOSTILE])
     expect(f"{name}: best of a period", found["best"], ["diloco"] * 3 + ["pso-ps"])
     expect(f"{name}: failed runs", [row[:4] for row in failed[1:]],
            [["mnist", "easgd", "16", "2"], ["mnist", "leader", "64", "1"], ["mnist", "leader", "64", "2"]])
