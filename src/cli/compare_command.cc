@@ -1,26 +1,27 @@
-// `swarmsync compare`: flags to a grid; then the runs of the plan, one `swarmsync train` after another, each
-// a process of its own, so that one that fails does not end the others. The records in --out are all the
-// state there is: the plan (compare/plan.h) says from them what comes next.
+// `swarmsync compare`: flags to a grid; then the runs of the plan (cli/train_run.h), each a process of its
+// own, so that one that fails does not end the others. The records in --out are all the state there is: the
+// plan (compare/plan.h) says from them what comes next.
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <deque>
+#include <future>
 #include <type_traits>
 
-#include "base/subprocess.h"
 #include "cli/commands.h"
 #include "cli/parent.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
+#include "cli/train_run.h"
 #include "compare/plan.h"
 #include "compare/results.h"
 #include "compare/run_store.h"
 #include "report/html_report.h"
-#include "report/run_report.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -33,9 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kGroup = "The comparison";
-constexpr std::size_t kMostExchanges = 30;  // records of a run that are kept for the report
-constexpr std::size_t kMostEpochs = 100;
-constexpr std::chrono::hours kLongestRun{24 * 30};
 
 // Flags of train that a comparison sets itself, and those that hold a list for one run.
 const std::vector<std::string> kOwn = {"seed", "out", "overwrite", "quiet", "progress", "validation"};
@@ -51,7 +49,7 @@ struct CompareArguments {
   std::deque<std::pair<std::string, std::string>> train;
   std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
   std::int64_t validation = 5000, samples = 0;
-  int extensions = 6, finalists = 0;
+  int extensions = 6, finalists = 0, jobs = 1;
   std::string budget = "epochs", baseline, out;
   bool retry_failed = false, quiet = false;
 };
@@ -90,6 +88,8 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--finalists", arguments.finalists,
       "how many settings, the best with the first tuning seed, are tried with the others; 0: all")
       ->check(CLI::NonNegativeNumber);
+  add("--jobs", arguments.jobs, "how many runs are made at a time, for machines with cores to spare")
+      ->check(CLI::PositiveNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
       ->group(kGroup)
@@ -260,70 +260,6 @@ void CheckAll(const CompareOptions& options, const ModelRegistry& models) {
   }
 }
 
-// The last line that a program wrote, without what is before its name.
-std::string LastLine(const fs::path& log) {
-  const std::string text = ReadFile(log);
-  const std::size_t end = text.find_last_not_of('\n');
-  if (end == std::string::npos) return "it said nothing";
-  const std::size_t begin = text.rfind('\n', end) + 1;  // npos + 1 is 0
-  const std::string line = text.substr(begin, end - begin + 1);
-  const std::string prefix = "swarmsync: ";
-  return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
-}
-
-// What the report draws of an exchange; all of it would make the store ten times as large.
-nlohmann::ordered_json Slim(const nlohmann::ordered_json& exchanges) {
-  auto slim = nlohmann::ordered_json::array();
-  for (const auto& exchange : exchanges) {
-    slim.push_back(
-        {{"step", exchange.at("step")}, {"epoch", exchange.at("epoch")}, {"spread", exchange.at("spread")}});
-  }
-  return slim;
-}
-
-// What chooses a setting shall not even be able to see it.
-void ForgetTheTestSet(RunRecord& record) {
-  for (const char* key : {"test_accuracy", "test_loss"}) record.result.erase(key);
-  for (auto& epoch : record.epochs) epoch.erase("test");
-}
-
-RunRecord Make(const PlannedRun& run, const fs::path& out) {
-  const fs::path directory = out / "running";
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  const RunFiles files{directory / "run"};
-  SubprocessOptions options;
-  options.arguments = {fs::read_symlink("/proc/self/exe").string(), "train", "--quiet",
-                       "--out=" + files.directory.string()};
-  for (const auto& [flag, value] : run.flags)
-    options.arguments.push_back(fmt::format("--{}={}", flag, value));
-  options.working_directory = fs::current_path();
-  options.output = directory / "log";
-  options.timeout = kLongestRun;
-  options.on_wait = StopSignals::Check;
-  const SubprocessResult result = RunSubprocess(options);
-  StopSignals::Check();  // the signal went to it too
-
-  RunRecord record;
-  record.stage = run.stage;
-  record.flags = run.flags;
-  record.failed = result.kind != SubprocessResult::Kind::kExited || result.code != 0;
-  if (record.failed) {
-    record.message = LastLine(options.output);
-  } else {
-    record.result = nlohmann::ordered_json::parse(ReadFile(files.summary()));
-    const Metrics metrics(files);
-    record.epochs = metrics.Of("epoch", kMostEpochs);
-    if (run.stage == Stage::kFinal) {
-      record.exchanges = Slim(metrics.Of("exchange", kMostExchanges));
-    } else {
-      ForgetTheTestSet(record);
-    }
-  }
-  fs::remove_all(directory);
-  return record;
-}
-
 std::string Duration(double seconds) {
   const auto minutes = static_cast<std::int64_t>(std::llround(seconds / 60));
   if (minutes < 1) return "less than a minute";
@@ -373,28 +309,96 @@ std::int64_t RunsLeft(const CompareOptions& options, const RunStore& store) {
   return left;
 }
 
-void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& out, bool quiet) {
+// The runs that are being made now, each in a directory of its own.
+class RunsInWork {
+ public:
+  explicit RunsInWork(const fs::path& directory) : directory_(directory) {
+    fs::remove_all(directory_);  // what a comparison left that was killed
+  }
+  // Ends those that are left.
+  ~RunsInWork() {
+    given_up_ = true;
+    for (Item& item : items_) item.record.wait();
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+  RunsInWork(const RunsInWork&) = delete;
+  RunsInWork& operator=(const RunsInWork&) = delete;
+
+  std::size_t size() const { return items_.size(); }
+
+  bool Contains(const PlannedRun& run) const {
+    return std::any_of(items_.begin(), items_.end(),
+                       [&](const Item& item) { return item.run.flags == run.flags; });
+  }
+
+  void Begin(const PlannedRun& run) {
+    const fs::path own = directory_ / std::to_string(begun_++);
+    items_.push_back({run, std::async(std::launch::async, [this, run, own] {
+                        return MakeRun(run, own, [this] {
+                          StopSignals::Check();
+                          if (given_up_) throw RunError("the comparison has ended");
+                        });
+                      })});
+  }
+
+  // Waits for one to end and gives it away.
+  std::pair<PlannedRun, RunRecord> TakeNext() {
+    for (;;) {
+      for (auto item = items_.begin(); item != items_.end(); ++item) {
+        if (item->record.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) continue;
+        Item done = std::move(*item);
+        items_.erase(item);
+        return {done.run, done.record.get()};
+      }
+    }
+  }
+
+ private:
+  struct Item {
+    PlannedRun run;
+    std::future<RunRecord> record;
+  };
+
+  fs::path directory_;
+  std::vector<Item> items_;
+  std::atomic<bool> given_up_{false};
+  int begun_ = 0;
+};
+
+// The next run of the plan that nobody works on.
+std::optional<PlannedRun> NextRun(const CompareOptions& options, const RunStore& store,
+                                  const RunsInWork& in_work) {
+  for (const Group& group : Groups(options)) {
+    for (PlannedRun& run : PlanGroup(options, group, OutcomesIn(store)).missing) {
+      if (!in_work.Contains(run)) return std::move(run);
+    }
+  }
+  return std::nullopt;
+}
+
+void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& out, int jobs, bool quiet) {
   const StopSignals signals;
   TakeChildrenAlong();
+  RunsInWork in_work(out / "running");
   const double begin = MonotonicSeconds();
-  std::int64_t made = 0;
-  for (const Group& group : Groups(options)) {
-    for (;;) {
-      const GroupPlan plan = PlanGroup(options, group, OutcomesIn(store));
-      if (plan.missing.empty()) break;
-      const PlannedRun& run = plan.missing.front();
-      const RunRecord record = Make(run, out);
-      store.Add(record);
-      if (run.stage == Stage::kFinal) WriteResults(options, store, out);
-      ++made;
-      if (quiet) continue;
-      PrintRun(options, record, run);
-      const std::int64_t left = RunsLeft(options, store);
-      fmt::print(
-          left == 0 ? "\n" : "; {} more, {}\n", left,
-          Duration((MonotonicSeconds() - begin) / static_cast<double>(made) * static_cast<double>(left)));
-      std::fflush(stdout);
+  for (std::int64_t made = 1;; ++made) {
+    while (in_work.size() < static_cast<std::size_t>(jobs)) {
+      const std::optional<PlannedRun> next = NextRun(options, store, in_work);
+      if (!next) break;
+      in_work.Begin(*next);
     }
+    if (in_work.size() == 0) break;
+    const auto [run, record] = in_work.TakeNext();
+    store.Add(record);
+    if (run.stage == Stage::kFinal) WriteResults(options, store, out);
+    if (quiet) continue;
+    PrintRun(options, record, run);
+    const std::int64_t left = RunsLeft(options, store);
+    fmt::print(
+        left == 0 ? "\n" : "; {} more, {}\n", left,
+        Duration((MonotonicSeconds() - begin) / static_cast<double>(made) * static_cast<double>(left)));
+    std::fflush(stdout);
   }
 }
 
@@ -409,7 +413,7 @@ int Compare(const CompareArguments& arguments, const CommandContext& context) {
     fmt::print("{} runs to make; results are in {}\n", RunsLeft(options, store), out.string());
     std::fflush(stdout);
   }
-  MakeRuns(options, store, out, arguments.quiet);
+  MakeRuns(options, store, out, arguments.jobs, arguments.quiet);
   WriteResults(options, store, out);
   if (!arguments.quiet) fmt::print("{}", ToTerminal(options, Summarize(options, store)));
   return 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <set>
 
 #include "cli/tool.h"
@@ -85,8 +86,9 @@ TEST_F(CompareTest, TunesRunsTheFinalSeedsAndWritesItsTables) {
 }
 
 TEST_F(CompareTest, GoesOnWhereItWasStopped) {
-  for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
-    Tool tool(Compare({"--epochs=20"}), Environment());
+  for (const auto& [signal, jobs] : std::vector<std::pair<int, const char*>>{
+           {SIGINT, "--jobs=1"}, {SIGTERM, "--jobs=3"}, {SIGKILL, "--jobs=3"}}) {
+    Tool tool(Compare({"--epochs=20", jobs}), Environment());
     const std::ptrdiff_t before = RunsMade();
     EXPECT_TRUE(WaitUntil([&] { return RunsMade() > before; }));
     tool.Signal(signal);
@@ -96,6 +98,7 @@ TEST_F(CompareTest, GoesOnWhereItWasStopped) {
       EXPECT_TRUE(WaitUntil([&] { return TrainingProcesses().empty(); })) << "its run is left behind";
     } else {
       EXPECT_EQ(result.exit_code, 128 + signal) << result.err;
+      EXPECT_FALSE(fs::exists(Path("cmp") / "running"));
     }
   }
   RunWell(Compare({"--epochs=20"}));
@@ -107,6 +110,23 @@ TEST_F(CompareTest, GoesOnWhereItWasStopped) {
   }
   EXPECT_EQ(different.size(), runs.size()) << "a finished run was made again";
   EXPECT_EQ(runs.size(), 8u);
+}
+
+TEST_F(CompareTest, SeveralRunsAtATimeGiveWhatOneAfterAnotherGives) {
+  const auto accuracies = [&](const char* jobs) {
+    RunWell(Compare({jobs}));
+    std::map<std::string, double> found;
+    for (const Json& run : Runs()) {
+      const char* accuracy = run.at("stage") == "tune" ? "validation_accuracy" : "test_accuracy";
+      found[run.at("flags").dump()] = run.at("result").at(accuracy);
+    }
+    EXPECT_FALSE(fs::exists(Path("cmp") / "running"));
+    fs::remove_all(Path("cmp"));
+    return found;
+  };
+  const auto several = accuracies("--jobs=5");
+  EXPECT_EQ(several.size(), 8u);
+  EXPECT_EQ(several, accuracies("--jobs=1"));
 }
 
 TEST_F(CompareTest, AFailingRunDoesNotLoseTheRest) {
@@ -138,6 +158,7 @@ TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   refused({"--finalists=3"}, {"--finalists is 3", "--tuning-seeds", "two seeds"});
   refused({"--sync=ssgd,average", "--momentum-at-sync=reset"}, {"--momentum-at-sync", "ssgd"});
   refused({"--baseline=slowmo"}, {"--baseline is 'slowmo'", "--sync"});
+  refused({"--jobs=0"}, {"--jobs"});
   refused({"--budget=time"}, {"budget", "'time'"});
   refused({"--budget=samples"}, {"--samples"});
   refused({"--samples=100"}, {"--budget samples"});
