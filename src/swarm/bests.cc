@@ -35,7 +35,6 @@ Bests::Verdict Bests::Update(const std::vector<double>& fitness, int rank, int g
     global_ = Worsened(global_, decay_);
   }
   Verdict verdict;
-  verdict.guide = guide;
   if (std::isfinite(fitness[rank]) && fitness[rank] < personal_) {
     personal_ = fitness[rank];
     verdict.personal_replaced = true;

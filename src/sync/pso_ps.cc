@@ -50,11 +50,12 @@ class PsoPs : public Synchronizer {
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
-    const Bests::Verdict verdict = bests_.Update(fitness, comm().rank(), ChooseGuide(fitness));
+    const int guide = ChooseGuide(fitness);
+    const Bests::Verdict verdict = bests_.Update(fitness, comm().rank(), guide);
     record().fitness = fitness;
-    record().guide = verdict.guide;
+    record().guide = guide;
     record().guide_moved = verdict.global_replaced;
-    if (verdict.global_replaced && fetches_guide()) FetchGuide(verdict.guide);
+    if (verdict.global_replaced && fetches_guide()) FetchGuide(guide);
     if (verdict.personal_replaced && remembers_personal()) personal_.copy_(params().weights());
     particle_.Learn(fitness);
     if (turn.works()) Move();

@@ -41,7 +41,7 @@ Json ToJson(const T& member) {
     return ToString(member);
   } else if constexpr (std::is_same_v<T, Inertia>) {
     if (member.is_open()) return Json();
-    return member.adapts() || member.changes() ? Json(ToString(member)) : Json(member.value());
+    return member.varies() ? Json(ToString(member)) : Json(member.value());
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     return member ? Json(*member) : Json();
   } else {

@@ -177,7 +177,7 @@ class Recorder : public TrainObserver {
  public:
   Recorder(const RunFiles& files, const TrainConfig& config, const WorkerContext& context)
       : context_(context),
-        inertia_varies_(config.swarm.inertia.adapts() || config.swarm.inertia.changes()),
+        inertia_varies_(config.swarm.inertia.varies()),
         times_left_out_(static_cast<std::size_t>(context.comm.size())) {
     if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
   }

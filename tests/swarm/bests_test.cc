@@ -12,9 +12,13 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-void ExpectVerdict(const Bests::Verdict& verdict, bool personal_replaced, int guide, bool global_replaced) {
+// What `rank` makes of an exchange whose guide is the best.
+Bests::Verdict Update(Bests& bests, const std::vector<double>& fitness, int rank) {
+  return bests.Update(fitness, rank, BestOf(fitness));
+}
+
+void ExpectVerdict(const Bests::Verdict& verdict, bool personal_replaced, bool global_replaced) {
   EXPECT_EQ(verdict.personal_replaced, personal_replaced);
-  EXPECT_EQ(verdict.guide, guide);
   EXPECT_EQ(verdict.global_replaced, global_replaced);
 }
 
@@ -56,52 +60,52 @@ TEST(BestsHistoric, RemembersUntilSomethingBetterComes) {
   Bests bests(Memory::kHistoric, 0.5);
   EXPECT_EQ(bests.personal(), kNoFitness);
   EXPECT_EQ(bests.global(), kNoFitness);
-  ExpectVerdict(bests.Update({3, 2}, 0), true, 1, true);
-  ExpectVerdict(bests.Update({3, 2}, 0), false, 1, false);  // equal is not better
-  ExpectVerdict(bests.Update({2.5, 4}, 0), true, 0, false);
-  ExpectVerdict(bests.Update({1, 4}, 0), true, 0, true);
-  ExpectVerdict(bests.Update({9, 8}, 0), false, 1, false);
+  ExpectVerdict(Update(bests, {3, 2}, 0), true, true);
+  ExpectVerdict(Update(bests, {3, 2}, 0), false, false);  // equal is not better
+  ExpectVerdict(Update(bests, {2.5, 4}, 0), true, false);
+  ExpectVerdict(Update(bests, {1, 4}, 0), true, true);
+  ExpectVerdict(Update(bests, {9, 8}, 0), false, false);
   EXPECT_EQ(bests.personal(), 1);
   EXPECT_EQ(bests.global(), 1);
 }
 
 TEST(BestsCurrent, ForgetsAtEveryExchange) {
   Bests bests(Memory::kCurrent, 0.5);
-  ExpectVerdict(bests.Update({1, 2}, 1), true, 0, true);
-  ExpectVerdict(bests.Update({8, 9}, 1), true, 0, true);
+  ExpectVerdict(Update(bests, {1, 2}, 1), true, true);
+  ExpectVerdict(Update(bests, {8, 9}, 1), true, true);
   EXPECT_EQ(bests.personal(), 9);
   EXPECT_EQ(bests.global(), 8);
-  ExpectVerdict(bests.Update({kNan, kInfinity}, 1), false, -1, false);
+  ExpectVerdict(Update(bests, {kNan, kInfinity}, 1), false, false);
   EXPECT_EQ(bests.personal(), kNoFitness);
   EXPECT_EQ(bests.global(), kNoFitness);
 }
 
 TEST(BestsDecay, ARememberedBestWorsensBeforeItIsCompared) {
   Bests bests(Memory::kDecay, 0.25);
-  ExpectVerdict(bests.Update({4, 8}, 1), true, 0, true);
-  ExpectVerdict(bests.Update({5, 10}, 1), false, 0, false);  // 4 is 5 now, and 8 is 10: equal is not better
+  ExpectVerdict(Update(bests, {4, 8}, 1), true, true);
+  ExpectVerdict(Update(bests, {5, 10}, 1), false, false);  // 4 is 5 now, and 8 is 10: equal is not better
   EXPECT_EQ(bests.personal(), 10);
   EXPECT_EQ(bests.global(), 5);
-  ExpectVerdict(bests.Update({6.5, 12}, 1), true, 0, false);   // 5 is 6.25, and 10 is 12.5
-  ExpectVerdict(bests.Update({7.75, 20}, 1), false, 0, true);  // 6.25 is 7.8125, and 12 is 15
+  ExpectVerdict(Update(bests, {6.5, 12}, 1), true, false);   // 5 is 6.25, and 10 is 12.5
+  ExpectVerdict(Update(bests, {7.75, 20}, 1), false, true);  // 6.25 is 7.8125, and 12 is 15
 }
 
 TEST(BestsDecay, ANegativeFitnessWorsensTowardsZero) {
   Bests bests(Memory::kDecay, 0.25);
-  bests.Update({-4}, 0);
-  ExpectVerdict(bests.Update({-3}, 0), false, 0, false);
+  Update(bests, {-4}, 0);
+  ExpectVerdict(Update(bests, {-3}, 0), false, false);
   EXPECT_EQ(bests.global(), -3);
-  ExpectVerdict(bests.Update({-2.5}, 0), true, 0, true);  // -3 is -2.25
+  ExpectVerdict(Update(bests, {-2.5}, 0), true, true);  // -3 is -2.25
 }
 
 TEST(BestsDecay, ZeroStaysAndRateZeroIsHistoric) {
   Bests zero(Memory::kDecay, 0.25);
-  zero.Update({0}, 0);
-  ExpectVerdict(zero.Update({0.1}, 0), false, 0, false);
+  Update(zero, {0}, 0);
+  ExpectVerdict(Update(zero, {0.1}, 0), false, false);
   EXPECT_EQ(zero.global(), 0);
   Bests slow(Memory::kDecay, 0);
-  slow.Update({2}, 0);
-  slow.Update({3}, 0);
+  Update(slow, {2}, 0);
+  Update(slow, {3}, 0);
   EXPECT_EQ(slow.personal(), 2);
 }
 
@@ -112,11 +116,11 @@ INSTANTIATE_TEST_SUITE_P(Memories, BestsOfEachMemoryTest,
 
 TEST_P(BestsOfEachMemoryTest, AFitnessThatIsNotFiniteNeverBecomesABest) {
   Bests bests(GetParam(), 0.5);
-  ExpectVerdict(bests.Update({kNan, kInfinity}, 0), false, -1, false);
-  ExpectVerdict(bests.Update({-kInfinity, 3}, 0), false, 1, true);
+  ExpectVerdict(Update(bests, {kNan, kInfinity}, 0), false, false);
+  ExpectVerdict(Update(bests, {-kInfinity, 3}, 0), false, true);
   EXPECT_EQ(bests.personal(), kNoFitness);
   EXPECT_EQ(bests.global(), 3);
-  ExpectVerdict(bests.Update({2, kNan}, 0), true, 0, true);
+  ExpectVerdict(Update(bests, {2, kNan}, 0), true, true);
   EXPECT_EQ(bests.personal(), 2);
   EXPECT_EQ(bests.global(), 2);
 }
@@ -124,8 +128,7 @@ TEST_P(BestsOfEachMemoryTest, AFitnessThatIsNotFiniteNeverBecomesABest) {
 TEST_P(BestsOfEachMemoryTest, OneWorkerIsItsOwnGuide) {
   Bests bests(GetParam(), 0.5);
   for (const double fitness : {5.0, 4.0, 9.0, 3.0}) {
-    const Bests::Verdict verdict = bests.Update({fitness}, 0);
-    EXPECT_EQ(verdict.guide, 0);
+    const Bests::Verdict verdict = Update(bests, {fitness}, 0);
     EXPECT_EQ(verdict.personal_replaced, verdict.global_replaced);
     EXPECT_EQ(bests.personal(), bests.global());
   }
@@ -146,9 +149,8 @@ RC_GTEST_PROP(Bests, AllWorkersAgreeOnTheGlobalBest, ()) {
   std::vector<Bests> bests(workers, Bests(memory, 0.1));
   for (const auto& fitness : AnyExchanges(workers)) {
     std::vector<Bests::Verdict> verdicts;
-    for (int rank = 0; rank < workers; ++rank) verdicts.push_back(bests[rank].Update(fitness, rank));
+    for (int rank = 0; rank < workers; ++rank) verdicts.push_back(Update(bests[rank], fitness, rank));
     for (int rank = 0; rank < workers; ++rank) {
-      RC_ASSERT(verdicts[rank].guide == verdicts[0].guide);
       RC_ASSERT(verdicts[rank].global_replaced == verdicts[0].global_replaced);
       RC_ASSERT(bests[rank].global() == bests[0].global());
       RC_ASSERT(bests[rank].global() <= bests[rank].personal());
@@ -160,7 +162,7 @@ RC_GTEST_PROP(Bests, HistoricIsTheLeastFiniteEverSeen, ()) {
   Bests bests(Memory::kHistoric, 0);
   double personal = kNoFitness, global = kNoFitness;
   for (const auto& fitness : AnyExchanges(3)) {
-    bests.Update(fitness, 1);
+    Update(bests, fitness, 1);
     for (int rank = 0; rank < 3; ++rank) {
       if (!std::isfinite(fitness[rank])) continue;
       global = std::min(global, fitness[rank]);

@@ -21,7 +21,6 @@ class Bests {
  public:
   struct Verdict {
     bool personal_replaced = false;  // p <- y
-    int guide = -1;                  // as it was given
     bool global_replaced = false;    // g <- y of the guide
   };
 
@@ -29,9 +28,6 @@ class Bests {
 
   // One exchange: the fitnesses of all workers, which of them this one is, and which is the guide (-1: none).
   Verdict Update(const std::vector<double>& fitness, int rank, int guide);
-  Verdict Update(const std::vector<double>& fitness, int rank) {
-    return Update(fitness, rank, BestOf(fitness));
-  }
 
   // As if this worker had found nothing yet.
   void ForgetPersonal() { personal_ = kNoFitness; }

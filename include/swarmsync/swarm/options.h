@@ -53,6 +53,7 @@ class Inertia {
   bool is_open() const { return !ends_ && !adapts_; }
   bool adapts() const { return adapts_; }
   bool changes() const { return ends_ && ends_->first != ends_->second; }
+  bool varies() const { return adapts() || changes(); }
   // These throw when there are no numbers. progress: of the training, 0 to 1.
   double from() const { return ends_.value().first; }
   double to() const { return ends_.value().second; }
