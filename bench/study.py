@@ -97,6 +97,12 @@ STUDIES = {
                        {"inertia": "0.8:0", "final-average": 0}, {"inertia": "0.9:0", "final-average": 0},
                        beta=(1, 4, 16), social=(0.1, 0.4, 0.7), random=("round", "element"),
                        inertia=(0, 0.3, 0.5, 0.8, 0.9), final_average=(0,), fitness=("probe",)),
+    "pso-ps-64": varied({**PSO_PS, "period": 64, "lr": 0.2, "inertia": 0.5},
+                        inertia=(0.3, 0.7), social=(0.2, 0.3, 0.5, 0.8), final_average=(0, 3)),
+    "pso-ps-4": varied({**PSO_PS, "period": 4, "inertia": 0.8}, inertia=(0.7, 0.9), social=(0.2,)),
+    "informed-64": varied({**INFORMED, "period": 64, "lr": 0.2, "inertia": 0.5},
+                          inertia=(0.3, 0.7), social=(0.4, 0.7)),
+    "informed-4": varied({**INFORMED, "period": 4, "inertia": 0.8}, inertia=(0.7, 0.9)),
     "auto": list(inertias()),
     "average": list(averages()),
 }

@@ -59,16 +59,12 @@ GroupResult ResultOf(const CompareOptions& options, const Group& group, const Gr
   return result;
 }
 
-// What the other group is held against, if it has been run.
-const GroupResult* BaselineOf(const CompareOptions& options, const GroupResult& result,
-                              const std::vector<GroupResult>& results) {
-  for (const GroupResult& other : results) {
-    if (other.group.sync == options.baseline && other.group.dataset == result.group.dataset &&
-        (other.group.period == result.group.period || IgnoresPeriod(options.baseline))) {
-      return &other;
-    }
-  }
-  return nullptr;
+// Whether two groups are held against each other. One that ignores the period has a counterpart when it is
+// the baseline, or when there is one period only.
+bool AreHeldTogether(const CompareOptions& options, const Group& group, const Group& baseline) {
+  return baseline.sync == options.baseline && baseline.dataset == group.dataset &&
+         (baseline.period == group.period || IgnoresPeriod(baseline.sync) ||
+          (IgnoresPeriod(group.sync) && options.periods.size() == 1));
 }
 
 // Runs of one seed begin at the same weights and see the same samples, so their differences vary less than
@@ -125,7 +121,7 @@ Json OrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); 
 }  // namespace
 
 Estimate EstimateMean(const std::vector<double>& sample) {
-  if (sample.empty()) return {kNaN, kNaN};
+  if (sample.empty()) return {};
   const auto n = static_cast<double>(sample.size());
   double mean = 0, squares = 0;
   for (const double value : sample) mean += value / n;
@@ -143,9 +139,10 @@ std::vector<GroupResult> Summarize(const CompareOptions& options, const RunStore
     if (result.seeds > 0) results.push_back(std::move(result));
   }
   for (GroupResult& result : results) {
-    const GroupResult* baseline = BaselineOf(options, result, results);
-    const bool other = baseline != nullptr && baseline != &result;
-    result.above_baseline = other ? Difference(result, *baseline) : Estimate{kNaN, kNaN};
+    for (const GroupResult& other : results) {
+      if (&other != &result && AreHeldTogether(options, result.group, other.group))
+        result.above_baseline = Difference(result, other);
+    }
   }
   return Sorted(std::move(results));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -12,8 +13,8 @@ namespace swarmsync {
 // The mean of a sample and half the width of its 95 % interval, by Student's t; the width is NaN for fewer
 // than two numbers, the mean for none.
 struct Estimate {
-  double mean = 0;
-  double half_width = 0;
+  double mean = std::numeric_limits<double>::quiet_NaN();
+  double half_width = std::numeric_limits<double>::quiet_NaN();
 };
 Estimate EstimateMean(const std::vector<double>& sample);
 

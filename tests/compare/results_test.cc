@@ -130,6 +130,10 @@ TEST_F(ResultsTest, SsgdIsTheBaselineOfEveryPeriod) {
   }
   options_.baseline = "average";
   EXPECT_TRUE(std::isnan(Summarize(options_, store_).front().above_baseline.mean)) << "ssgd, of no period";
+  options_.periods = {16};
+  for (const GroupResult& result : Summarize(options_, store_)) {
+    EXPECT_EQ(std::isnan(result.above_baseline.mean), result.group.sync == "average") << "one period only";
+  }
 }
 
 TEST_F(ResultsTest, OfRunsThatAllFailedHaveNoAccuracy) {

@@ -1,0 +1,221 @@
+#!/usr/bin/python3
+"""Prototypes of a learning rate that finds itself through the exchange. docs/results/family.md says what came of them.
+
+    bench/learning_rate.py RULE:RATES[:OPTION=VALUE]...
+
+    bench/learning_rate.py fixed:.1 finder:.01:seed=102 population-mean:.01,.04,.16,.64:every=2
+
+Each argument is one training: LeNet-5 on Fashion-MNIST, 4 workers with batch 32 in one process, 3 epochs, averaging with
+inertia (informed-pso-ps with beta 0, that is SlowMo) and the average over the rounds as the model; judged on 5,000
+held-out training samples. RATES: one for all workers, or one for each. RULE:
+
+  fixed             they stay
+  population        after every `every` rounds the worker with the worst loss over their steps takes the rate of the
+                    best, times 0.8 or 1.25
+  population-mean   the same, but what counts is the loss, on 512 samples, at the mean of a round's positions
+  agreement         each rate grows by exp(gain (a - target)) in a round; a: how much of the worker's move the others
+                    have in common with it, a = <d_i, m_i> / |d_i|^2 with m_i the mean of the others' moves
+  finder            the rate of all grows like that, with the mean of a, until a falls below the target; then it stays
+
+Needs Debian's python3-torch and the data set (`swarmsync data get fashion-mnist`). One thread, half a minute a training.
+"""
+
+import math
+import os
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+WORKERS, BATCH, HELD_OUT, WINDOW = 4, 32, 5000, 16
+DATA = pathlib.Path(os.environ.get("SWARMSYNC_DATA_DIR", pathlib.Path.home() / ".local/share/swarmsync"))
+
+
+def read_idx(name):
+    content = (DATA / "fashion-mnist" / name).read_bytes()
+    shape = [int.from_bytes(content[4 + 4 * i:8 + 4 * i], "big") for i in range(content[3])]
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy())
+
+
+class LeNet5(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
+class Flat:
+    """A network whose weights and gradients are one vector each."""
+
+    def __init__(self, net):
+        self.net = net
+        parameters = list(net.parameters())
+        self.weights = torch.cat([p.detach().flatten() for p in parameters])
+        self.gradient = torch.zeros_like(self.weights)
+        offset = 0
+        for p in parameters:
+            part = slice(offset, offset + p.numel())
+            p.data, p.grad = self.weights[part].view_as(p), self.gradient[part].view_as(p)
+            offset += p.numel()
+
+    def loss(self, images, labels):
+        return F.cross_entropy(self.net(images), labels)
+
+    @torch.no_grad()
+    def loss_at(self, weights, images, labels):
+        if not weights.isfinite().all():
+            return math.inf
+        self.weights.copy_(weights)
+        return self.loss(images, labels).item()
+
+
+def agreements(moves):
+    """a_i of each worker, at most 1 and at least -1."""
+    total = sum(moves)
+    others = [(total - move) / (len(moves) - 1) for move in moves]
+    return [max(-1.0, min(1.0, (move.dot(mean) / (move.dot(move) + 1e-20)).item()))
+            for move, mean in zip(moves, others)]
+
+
+class Fixed:
+    wants_mean = False
+
+    def __init__(self, rates, options, random):
+        self.rates, self.options, self.random, self.seen = rates, options, random, []
+
+    def after_round(self, steps, moves, losses, mean_losses):
+        pass
+
+
+class Population(Fixed):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.sums, self.rounds = np.zeros(WORKERS), 0
+
+    def after_round(self, steps, moves, losses, mean_losses):
+        fitness = np.array(mean_losses if self.wants_mean else losses)
+        self.sums += np.where(np.isfinite(fitness), fitness, 1e9)
+        self.rounds += 1
+        if self.rounds % int(self.options.get("every", 4)) == 0:
+            best, worst = self.sums.argmin(), self.sums.argmax()
+            self.rates[worst] = self.rates[best] * (1.25 if self.random.rand() < 0.5 else 0.8)
+            self.sums[:] = 0
+
+
+class PopulationMean(Population):
+    wants_mean = True
+
+
+class Agreement(Fixed):
+    def after_round(self, steps, moves, losses, mean_losses):
+        gain, target = self.options.get("gain", 0.3), self.options.get("target", 0.15)
+        found = agreements(moves)
+        self.seen.append(sum(found) / len(found))
+        self.rates[:] = [rate * math.exp(gain * (a - target)) for rate, a in zip(self.rates, found)]
+
+
+class Finder(Fixed):
+    found = False
+
+    def after_round(self, steps, moves, losses, mean_losses):
+        gain, target = self.options.get("gain", 0.3), self.options.get("target", 0.15)
+        mean, squares = sum(moves) / WORKERS, sum(move.dot(move).item() for move in moves) / WORKERS
+        share = (WORKERS * mean.dot(mean).item() / squares - 1) / (WORKERS - 1)
+        before = self.seen[-1] if self.seen else share
+        smoothed = before + min(1, steps / WINDOW) * (share - before)
+        self.seen.append(smoothed)
+        self.found = self.found or smoothed < target
+        if not self.found:
+            self.rates[:] = [rate * math.exp(gain * steps / WINDOW * (share - target)) for rate in self.rates]
+
+
+RULES = {"fixed": Fixed, "population": Population, "population-mean": PopulationMean, "agreement": Agreement,
+         "finder": Finder}
+
+
+def train(rule_class, rates, options):
+    """The held-out accuracy, 0 when it diverged; the rule as it ended; the rates of all rounds."""
+    seed, period = int(options.get("seed", 101)), int(options.get("period", 16))
+    inertia, epochs, power = options.get("inertia", 0.7), int(options.get("epochs", 3)), 8
+    images = ((read_idx("train-images-idx3-ubyte").float() / 255 - 0.286) / 0.353)[:, None]
+    labels = read_idx("train-labels-idx1-ubyte").long()
+    held_out, images = (images[:HELD_OUT], labels[:HELD_OUT]), images[HELD_OUT:]
+    labels = labels[HELD_OUT:]
+
+    torch.manual_seed(seed)
+    flat = Flat(LeNet5())
+    generator = torch.Generator().manual_seed(seed)
+    probe = torch.randint(0, len(images), (512,), generator=generator)
+    rule = rule_class(rates, options, np.random.RandomState(seed))
+    position = flat.weights.clone()
+    velocity, average = torch.zeros_like(position), torch.zeros_like(position)
+    steps_per_epoch = len(images) // (WORKERS * BATCH)
+    history, step, rounds = [], 0, 0
+    while step < epochs * steps_per_epoch:
+        steps = min(period, epochs * steps_per_epoch - step)
+        batches = []
+        for k in range(step, step + steps):
+            if k % steps_per_epoch == 0:
+                order = torch.randperm(len(images), generator=generator)
+            first = k % steps_per_epoch * WORKERS * BATCH
+            batches.append(order[first:first + WORKERS * BATCH])
+        moves, losses, means = [], [], []
+        for worker in range(WORKERS):
+            flat.weights.copy_(position)
+            total, mean = 0.0, torch.zeros_like(position)
+            for batch in batches:
+                mine = batch[worker * BATCH:(worker + 1) * BATCH]
+                flat.gradient.zero_()
+                loss = flat.loss(images[mine], labels[mine])
+                loss.backward()
+                flat.weights.add_(flat.gradient, alpha=-rule.rates[worker])
+                total += loss.item()
+                if rule.wants_mean:
+                    mean += flat.weights / steps
+            moves.append(flat.weights - position)
+            losses.append(total / steps)
+            means.append(mean)
+        mean_losses = [flat.loss_at(mean, images[probe], labels[probe]) for mean in means] if rule.wants_mean else []
+        step, rounds = step + steps, rounds + 1
+        finite = [move for move in moves if move.isfinite().all()]
+        if not finite:
+            return 0, rule, history
+        rule.after_round(steps, moves, losses, mean_losses)
+        velocity = inertia * velocity + sum(finite) / len(finite)
+        position = position + velocity
+        if not position.isfinite().all():
+            return 0, rule, history
+        average += (position - average) * (power + 1) / (rounds + power)
+        history.append(list(rule.rates))
+    flat.weights.copy_(average)
+    with torch.no_grad():
+        right = [(flat.net(held_out[0][i:i + 500]).argmax(1) == held_out[1][i:i + 500]).sum().item()
+                 for i in range(0, HELD_OUT, 500)]
+    return sum(right) / HELD_OUT, rule, history
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    for argument in sys.argv[1:]:
+        name, rates, *options = argument.split(":")
+        rates = [float(rate) for rate in rates.split(",")]
+        options = {key: float(value) for key, value in (option.split("=") for option in options)}
+        accuracy, rule, history = train(RULES[name], rates * WORKERS if len(rates) == 1 else rates, options)
+        quarters = [[round(rate, 4) for rate in history[k * (len(history) - 1) // 4]] for k in range(5)] if history else []
+        print(f"{argument}: validation accuracy {accuracy:.4f}; rates {quarters}; agreement "
+              f"{[round(a, 2) for a in rule.seen[::max(1, len(rule.seen) // 8)]]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
