@@ -56,6 +56,7 @@ TrainConfig Complete(TrainConfig config, int workers) {
   }
   Validate(config);
   SyncOptions sync;
+  sync.period = config.period;
   sync.swarm = config.swarm;
   sync.final_average = config.final_average;
   sync = WithDefaults(config.sync, sync);

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "swarmsync/base/error.h"
 #include "sync/algorithms.h"
@@ -10,12 +11,25 @@
 namespace swarmsync {
 namespace {
 
+// The velocity acts like a momentum whose steps are rounds: the longer they are, the less of it is good
+// (docs/results/family.md). So the default is one for the period of 16, and its distance from 1 grows with
+// the cube root of the period.
+struct DefaultInertia {
+  double at_16 = 0, most = 0;
+
+  double at(std::int64_t period) const {
+    const double w = 1 - (1 - at_16) * std::cbrt(static_cast<double>(period) / 16);
+    return std::clamp(std::round(100 * w) / 100, 0.0, most);
+  }
+};
+
 struct Entry {
   const char* name;
   std::unique_ptr<Synchronizer> (*make)(FlatParams&, Communicator&, const SyncOptions&);
   std::vector<std::string> options;  // flags of its own
   double cost = 1;                   // of an exchange, in all-reduces of the weights
-  double inertia = 0, social = 0;    // defaults, where these are among the options
+  DefaultInertia inertia = {};       // where it is among the options, as the next
+  double social = 0;                 // default
   double final_average = 0;          // default
 };
 
@@ -28,15 +42,15 @@ const std::vector<Entry>& Entries() {
        MakeInformedPsoPs,
        {"inertia", "social", "random", "fitness", "beta"},
        1,
-       0.7,
+       {0.7, 0.85},
        1.0,
        8},
-      {"leader", MakeLeader, {"social", "fitness"}, 0.5, 0, 0.1},
+      {"leader", MakeLeader, {"social", "fitness"}, 0.5, {}, 0.1},
       {"pso-ps",
        MakePsoPs,
        {"velocity", "inertia", "cognitive", "social", "guide", "random", "memory", "memory-decay", "fitness"},
        0.5,
-       0.7,
+       {0.7, 0.7},
        0.1,
        8},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},
@@ -137,7 +151,7 @@ double RelativeCost(std::string_view synchronizer) { return Find(synchronizer).c
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
   const Entry& entry = Find(synchronizer);
   PsoOptions& swarm = options.swarm;
-  if (swarm.inertia.is_open()) swarm.inertia = entry.inertia;
+  if (swarm.inertia.is_open()) swarm.inertia = entry.inertia.at(options.period);
   if (!swarm.social) swarm.social = entry.social;
   if (!options.final_average) options.final_average = entry.final_average;
   return options;

@@ -60,6 +60,30 @@ std::string RefusalOf(const std::string& name, const SyncOptions& options) {
   return message;
 }
 
+TEST(WithDefaults, AnInertiaLeftOpenIsLessWherePeriodsAreLong) {
+  const auto inertia = [](const char* name, std::int64_t period) {
+    SyncOptions options;
+    options.period = period;
+    return WithDefaults(name, options).swarm.inertia.value();
+  };
+  // 1 - 0.3 (period / 16)^(1/3), to two digits, at most 0.7 or 0.85.
+  for (const char* name : {"pso-ps", "informed-pso-ps"}) {
+    EXPECT_EQ(inertia(name, 16), 0.7) << name;
+    EXPECT_EQ(inertia(name, 64), 0.52) << name;
+    EXPECT_EQ(inertia(name, 256), 0.24) << name;
+    EXPECT_EQ(inertia(name, 1'000'000), 0) << name;
+  }
+  EXPECT_EQ(inertia("informed-pso-ps", 4), 0.81);
+  EXPECT_EQ(inertia("informed-pso-ps", 1), 0.85);
+  EXPECT_EQ(inertia("pso-ps", 4), 0.7);
+  EXPECT_EQ(inertia("leader", 16), 0);
+
+  SyncOptions given;
+  given.period = 64;
+  given.swarm.inertia = 0.9;
+  EXPECT_EQ(WithDefaults("pso-ps", given).swarm.inertia.value(), 0.9);
+}
+
 TEST(MakeSynchronizer, AnUnknownNameSuggestsTheNearest) {
   EXPECT_EQ(RefusalOf("avrage", {}),
             "unknown synchronizer 'avrage'; did you mean 'average'? (one of average, diloco, easgd, "

@@ -68,8 +68,8 @@ std::vector<std::string> OptionsOf(std::string_view synchronizer);
 // 0.5 for a broadcast. Throws UsageError for an unknown name.
 double RelativeCost(std::string_view synchronizer);
 
-// The options with what was left open filled in by the defaults of the synchronizer of that name. Throws
-// UsageError for an unknown name.
+// The options with what was left open filled in by the defaults of the synchronizer of that name, of which the
+// inertia depends on the period. Throws UsageError for an unknown name.
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options);
 
 }  // namespace swarmsync
