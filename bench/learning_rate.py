@@ -15,7 +15,8 @@ held-out training samples. RATES: one for all workers, or one for each. RULE:
   population-mean   the same, but what counts is the loss, on 512 samples, at the mean of a round's positions
   agreement         each rate grows by exp(gain (a - target)) in a round; a: how much of the worker's move the others
                     have in common with it, a = <d_i, m_i> / |d_i|^2 with m_i the mean of the others' moves
-  finder            the rate of all grows like that, with the mean of a, until a falls below the target; then it stays
+  finder            the rate of all grows like that, by exp(gain steps / 16 (a - target)), where a is the share of the
+                    moves' squares that all have in common, until a falls below the target; then it stays
 
 Needs Debian's python3-torch and the data set (`swarmsync data get fashion-mnist`). One thread, half a minute a training.
 """
@@ -77,12 +78,10 @@ class Flat:
         return self.loss(images, labels).item()
 
 
-def agreements(moves):
-    """a_i of each worker, at most 1 and at least -1."""
-    total = sum(moves)
-    others = [(total - move) / (len(moves) - 1) for move in moves]
-    return [max(-1.0, min(1.0, (move.dot(mean) / (move.dot(move) + 1e-20)).item()))
-            for move, mean in zip(moves, others)]
+def agreement(move, others):
+    """a_i of a worker, at most 1 and at least -1."""
+    mean = sum(others) / len(others)
+    return max(-1.0, min(1.0, (move.dot(mean) / (move.dot(move) + 1e-20)).item()))
 
 
 class Fixed:
@@ -117,9 +116,15 @@ class PopulationMean(Population):
 class Agreement(Fixed):
     def after_round(self, steps, moves, losses, mean_losses):
         gain, target = self.options.get("gain", 0.3), self.options.get("target", 0.15)
-        found = agreements(moves)
-        self.seen.append(sum(found) / len(found))
-        self.rates[:] = [rate * math.exp(gain * (a - target)) for rate, a in zip(self.rates, found)]
+        found = []
+        for i, move in enumerate(moves):
+            others = [other for j, other in enumerate(moves) if j != i and other.isfinite().all()]
+            if others and move.isfinite().all():
+                found.append(agreement(move, others))
+                self.rates[i] *= math.exp(gain * (found[-1] - target))
+            else:
+                self.rates[i] /= 2
+        self.seen.append(sum(found) / max(1, len(found)))
 
 
 class Finder(Fixed):
@@ -127,6 +132,9 @@ class Finder(Fixed):
 
     def after_round(self, steps, moves, losses, mean_losses):
         gain, target = self.options.get("gain", 0.3), self.options.get("target", 0.15)
+        if not all(move.isfinite().all() for move in moves):
+            self.rates[:] = [rate / 2 for rate in self.rates]
+            return
         mean, squares = sum(moves) / WORKERS, sum(move.dot(move).item() for move in moves) / WORKERS
         share = (WORKERS * mean.dot(mean).item() / squares - 1) / (WORKERS - 1)
         before = self.seen[-1] if self.seen else share
@@ -210,6 +218,8 @@ def main():
     for argument in sys.argv[1:]:
         name, rates, *options = argument.split(":")
         rates = [float(rate) for rate in rates.split(",")]
+        if len(rates) not in (1, WORKERS):
+            sys.exit(f"{argument}: {len(rates)} rates; give 1 or {WORKERS}")
         options = {key: float(value) for key, value in (option.split("=") for option in options)}
         accuracy, rule, history = train(RULES[name], rates * WORKERS if len(rates) == 1 else rates, options)
         quarters = [[round(rate, 4) for rate in history[k * (len(history) - 1) // 4]] for k in range(5)] if history else []

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <deque>
 #include <future>
+#include <thread>
 #include <type_traits>
 
 #include "cli/commands.h"
@@ -88,7 +89,8 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--finalists", arguments.finalists,
       "how many settings, the best with the first tuning seed, are tried with the others; 0: all")
       ->check(CLI::NonNegativeNumber);
-  add("--jobs", arguments.jobs, "how many runs are made at a time, for machines with cores to spare")
+  add("--jobs", arguments.jobs,
+      "how many runs are made at a time; each takes workers x --threads-per-worker cores")
       ->check(CLI::PositiveNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
@@ -346,11 +348,12 @@ class RunsInWork {
   std::pair<PlannedRun, RunRecord> TakeNext() {
     for (;;) {
       for (auto item = items_.begin(); item != items_.end(); ++item) {
-        if (item->record.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) continue;
+        if (item->record.wait_for(std::chrono::seconds(0)) != std::future_status::ready) continue;
         Item done = std::move(*item);
         items_.erase(item);
         return {done.run, done.record.get()};
       }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
   }
 

@@ -39,7 +39,7 @@ struct Axis {
 struct CompareOptions {
   std::vector<std::string> datasets, synchronizers;
   std::vector<std::int64_t> periods;
-  std::string baseline;    // the synchronizer that the others are held against; "": none
+  std::string baseline;    // the synchronizer that the others are held against
   std::vector<Axis> axes;  // the grid, the same for all synchronizers but for options that only some have
   Flags common;            // of all runs
   std::vector<std::string> tuning_seeds, final_seeds;

@@ -1,6 +1,5 @@
 #include "model/max_pool.h"
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 namespace swarmsync {
@@ -42,14 +41,11 @@ template <typename Visit>
 void ForEachSquareRow(const at::Tensor& images, Visit visit) {
   const std::int64_t planes = images.size(0) * images.size(1), height = images.size(2),
                      width = images.size(3);
-  at::parallel_for(
-      0, planes, 1 + at::internal::GRAIN_SIZE / (height * width), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t plane = begin; plane < end; ++plane) {
-          for (std::int64_t row = 0; row < height / 2; ++row) {
-            visit((plane * height + 2 * row) * width, (plane * (height / 2) + row) * (width / 2));
-          }
-        }
-      });
+  for (std::int64_t plane = 0; plane < planes; ++plane) {
+    for (std::int64_t row = 0; row < height / 2; ++row) {
+      visit((plane * height + 2 * row) * width, (plane * (height / 2) + row) * (width / 2));
+    }
+  }
 }
 
 struct MaxPoolFunction : torch::autograd::Function<MaxPoolFunction> {

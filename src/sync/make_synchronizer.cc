@@ -11,15 +11,15 @@
 namespace swarmsync {
 namespace {
 
-// The velocity acts like a momentum whose steps are rounds: the longer they are, the less of it is good
-// (docs/results/family.md). So the default is one for the period of 16, and its distance from 1 grows with
-// the cube root of the period.
+// The velocity acts like a momentum whose steps are rounds: the longer they are, the less of it is good. So
+// the default is one for the period of 16, and its distance from 1 grows with the cube root of the period,
+// between the least and the greatest that did well at periods from 4 to 64 (docs/results/family.md).
 struct DefaultInertia {
-  double at_16 = 0, most = 0;
+  double at_period_16 = 0, least = 0, most = 0;
 
   double at(std::int64_t period) const {
-    const double w = 1 - (1 - at_16) * std::cbrt(static_cast<double>(period) / 16);
-    return std::clamp(std::round(100 * w) / 100, 0.0, most);
+    const double w = 1 - (1 - at_period_16) * std::cbrt(static_cast<double>(period) / 16);
+    return std::clamp(std::round(100 * w) / 100, least, most);
   }
 };
 
@@ -42,7 +42,7 @@ const std::vector<Entry>& Entries() {
        MakeInformedPsoPs,
        {"inertia", "social", "random", "fitness", "beta"},
        1,
-       {0.7, 0.85},
+       {0.7, 0.3, 0.85},
        1.0,
        8},
       {"leader", MakeLeader, {"social", "fitness"}, 0.5, {}, 0.1},
@@ -50,7 +50,7 @@ const std::vector<Entry>& Entries() {
        MakePsoPs,
        {"velocity", "inertia", "cognitive", "social", "guide", "random", "memory", "memory-decay", "fitness"},
        0.5,
-       {0.7, 0.7},
+       {0.7, 0.3, 0.7},
        0.1,
        8},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},

@@ -54,7 +54,7 @@ void VisitFields(Config& c, Visitor&& visit) {
         kSwarm);
   visit("inertia", c.swarm.inertia,
         "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "
-        "has its own and learns from the best [0.7 at period 16, less when it is longer]",
+        "has its own and learns from the best [0.7 at period 16, less for longer ones]",
         kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
   visit("social", c.swarm.social, "c2: pull to the guide [pso-ps, leader 0.1; informed-pso-ps 1]", kSwarm);

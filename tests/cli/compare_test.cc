@@ -80,6 +80,12 @@ TEST_F(CompareTest, TunesRunsTheFinalSeedsAndWritesItsTables) {
   EXPECT_THAT(RunWell(Compare()).out, HasSubstr("0 runs to make"));
   EXPECT_EQ(ReadFile(Path("cmp") / "runs.jsonl"), before);
 
+  // Nor to hold them against another one.
+  EXPECT_THAT(ReadFile(Path("cmp") / "summary.md"), HasSubstr("above average"));
+  EXPECT_THAT(RunWell(Compare({"--baseline=pso-ps"})).out,
+              AllOf(HasSubstr("0 runs to make"), HasSubstr("above pso-ps")));
+  EXPECT_EQ(ReadFile(Path("cmp") / "runs.jsonl"), before);
+
   // One seed more: two runs more.
   EXPECT_THAT(RunWell(Compare({"--seeds=1,2,3"})).out, HasSubstr("2 runs to make"));
   EXPECT_EQ(Runs().size(), 10u);

@@ -154,6 +154,11 @@ TEST_F(TrainTest, EveryOptionOfTheSwarmAndTheRecipeIsTaken) {
   EXPECT_TRUE(Summary("swarm").contains("validation_accuracy"));
 }
 
+TEST_F(TrainTest, TheInertiaThatIsLeftOpenIsThatOfThePeriod) {
+  RunWell(Train("run", {"--sync=pso-ps", "--period=64"}));
+  EXPECT_EQ(ReadJson(Path("run/config.json")).at("inertia"), 0.52);
+}
+
 TEST_F(TrainTest, InertiaThatChangesAndARandomGuideReachTheWorkers) {
   RunWell(Train("run", {"--sync=pso-ps", "--inertia=.8:.2", "--guide=random", "--workers=2", "--seed=3"}));
   const Json config = ReadJson(Path("run/config.json"));

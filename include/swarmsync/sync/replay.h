@@ -11,7 +11,8 @@ namespace swarmsync {
 
 // Steps a synchronizer by hand: all workers of a swarm in this process, with positions, displacements and
 // fitnesses that the caller gives, and no model, data or optimizer. For replaying a published trace against
-// any synchronizer, and for tests. The period does not matter; a round is what the caller says it is.
+// any synchronizer, and for tests. A round is what the caller says it is; the period matters
+// for the inertia alone, where that is left open.
 //
 // Each call runs every worker on a thread of its own and returns when all are done. Local, not thread-safe.
 class Replay {
