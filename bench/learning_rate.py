@@ -28,29 +28,14 @@ import sys
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent / "peers"))
+from lenet5 import LeNet5  # noqa: E402
+from peer import read_training_set  # noqa: E402
 
 WORKERS, BATCH, HELD_OUT, WINDOW = 4, 32, 5000, 16
 DATA = pathlib.Path(os.environ.get("SWARMSYNC_DATA_DIR", pathlib.Path.home() / ".local/share/swarmsync"))
-
-
-def read_idx(name):
-    content = (DATA / "fashion-mnist" / name).read_bytes()
-    shape = [int.from_bytes(content[4 + 4 * i:8 + 4 * i], "big") for i in range(content[3])]
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy())
-
-
-class LeNet5(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
-
-    def forward(self, x):
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
-        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
 
 
 class Flat:
@@ -153,8 +138,8 @@ def train(rule_class, rates, options):
     """The held-out accuracy, 0 when it diverged; the rule as it ended; the rates of all rounds."""
     seed, period = int(options.get("seed", 101)), int(options.get("period", 16))
     inertia, epochs, power = options.get("inertia", 0.7), int(options.get("epochs", 3)), 8
-    images = ((read_idx("train-images-idx3-ubyte").float() / 255 - 0.286) / 0.353)[:, None]
-    labels = read_idx("train-labels-idx1-ubyte").long()
+    images, labels = map(torch.from_numpy, read_training_set(DATA / "fashion-mnist"))
+    images, labels = ((images.float() / 255 - 0.286) / 0.353)[:, None], labels.long()
     held_out, images = (images[:HELD_OUT], labels[:HELD_OUT]), images[HELD_OUT:]
     labels = labels[HELD_OUT:]
 
