@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include "model/builtin.h"
+#include "model/conv5x5.h"
 #include "model/max_pool.h"
 #include "swarmsync/base/error.h"
 
@@ -27,11 +28,12 @@ class LeNet5 : public ImageClassifier {
   at::Tensor forward(const at::Tensor& images) override {
     // The maximum first, then ReLU: the same numbers and gradients as the other way round, on a quarter of
     // the pixels.
-    at::Tensor x = at::relu(MaxPool2x2(conv1_(images)));  // [N, 6, H/2, W/2]
-    x = at::relu(MaxPool2x2(conv2_(x)));                  // [N, 16, (H/2-4)/2, (W/2-4)/2]
-    x = at::relu(fc1_(x.flatten(1)));                     // [N, 120]
-    x = at::relu(fc2_(x));                                // [N, 84]
-    return fc3_(x);                                       // [N, classes]
+    at::Tensor x =
+        at::relu(MaxPool2x2(Conv5x5(images, conv1_->weight, conv1_->bias, 2)));  // [N, 6, H/2, W/2]
+    x = at::relu(MaxPool2x2(Conv5x5(x, conv2_->weight, conv2_->bias, 0)));  // [N, 16, (H/2-4)/2, (W/2-4)/2]
+    x = at::relu(fc1_(x.flatten(1)));                                       // [N, 120]
+    x = at::relu(fc2_(x));                                                  // [N, 84]
+    return fc3_(x);                                                         // [N, classes]
   }
 
  private:
