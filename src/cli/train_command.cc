@@ -55,12 +55,9 @@ TrainConfig Complete(TrainConfig config, int workers) {
     config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
   }
   Validate(config);
-  SyncOptions sync;
-  sync.period = config.period;
-  sync.swarm = config.swarm;
-  sync.final_average = config.final_average;
-  sync = WithDefaults(config.sync, sync);
+  const SyncOptions sync = WithDefaults(config.sync, SyncOptionsOf(config));
   config.swarm = sync.swarm;
+  config.peers = sync.peers;
   config.final_average = sync.final_average;
   return config;
 }

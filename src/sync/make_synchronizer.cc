@@ -11,15 +11,16 @@
 namespace swarmsync {
 namespace {
 
-// The velocity acts like a momentum whose steps are rounds: the longer they are, the less of it is good. So
-// the default is one for the period of 16, and its distance from 1 grows with the cube root of the period,
-// between the least and the greatest that did well at periods from 4 to 64 (docs/results/family.md).
-struct DefaultInertia {
+// What a swarm's velocity or SlowMo's keeps acts like a momentum whose steps are rounds: the longer they are,
+// the less of it is good. So the default is one for the period of 16, and its distance from 1 grows with the
+// cube root of the period, between the least and the greatest that did well at periods from 4 to 64. A
+// momentum of 0.9 within the rounds leaves two fifths of that (docs/results/family.md).
+struct BlockMomentum {
   double at_period_16 = 0, least = 0, most = 0;
 
-  double at(std::int64_t period) const {
+  double at(std::int64_t period, double local_momentum) const {
     const double w = 1 - (1 - at_period_16) * std::cbrt(static_cast<double>(period) / 16);
-    return std::clamp(std::round(100 * w) / 100, least, most);
+    return std::round(100 * std::clamp(w, least, most) * (1 - local_momentum / 1.5)) / 100;
   }
 };
 
@@ -28,7 +29,7 @@ struct Entry {
   std::unique_ptr<Synchronizer> (*make)(FlatParams&, Communicator&, const SyncOptions&);
   std::vector<std::string> options;  // flags of its own
   double cost = 1;                   // of an exchange, in all-reduces of the weights
-  DefaultInertia inertia = {};       // where it is among the options, as the next
+  BlockMomentum kept = {};           // default of inertia or slow-beta
   double social = 0;                 // default
   double final_average = 0;          // default
 };
@@ -53,7 +54,7 @@ const std::vector<Entry>& Entries() {
        {0.7, 0.3, 0.7},
        0.1,
        8},
-      {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}},
+      {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}, 1, {0.7, 0.3, 0.85}},
       {"ssgd", MakeSsgd, {}}};
   return entries;
 }
@@ -70,6 +71,10 @@ void Validate(const SyncOptions& options, int workers) {
     throw UsageError(fmt::format("period is {}; it must be at least 1", options.period));
   if (options.total_steps < 0) {
     throw UsageError(fmt::format("total_steps is {}; it must be 0 (unknown) or more", options.total_steps));
+  }
+  if (!(options.local_momentum >= 0 && options.local_momentum < 1)) {
+    throw UsageError(
+        fmt::format("local_momentum is {}; it must be at least 0 and below 1", options.local_momentum));
   }
   if (options.warmup_steps < 0) {
     throw UsageError(fmt::format("warmup_steps is {}; it must be 0 or more", options.warmup_steps));
@@ -102,7 +107,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
       ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
       ToString(options.momentum_at_sync), options.final_average.value(), peers.elastic_alpha,
-      peers.slow_alpha, peers.slow_beta, peers.outer_lr, peers.outer_momentum);
+      peers.slow_alpha, peers.slow_beta.value(), peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -150,8 +155,13 @@ double RelativeCost(std::string_view synchronizer) { return Find(synchronizer).c
 
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
   const Entry& entry = Find(synchronizer);
+  const auto kept = [&](const char* option) {
+    const bool has_it = std::find(entry.options.begin(), entry.options.end(), option) != entry.options.end();
+    return has_it ? entry.kept.at(options.period, options.local_momentum) : 0;
+  };
   PsoOptions& swarm = options.swarm;
-  if (swarm.inertia.is_open()) swarm.inertia = entry.inertia.at(options.period);
+  if (swarm.inertia.is_open()) swarm.inertia = kept("inertia");
+  if (!options.peers.slow_beta) options.peers.slow_beta = kept("slow-beta");
   if (!swarm.social) swarm.social = entry.social;
   if (!options.final_average) options.final_average = entry.final_average;
   return options;

@@ -20,7 +20,8 @@ void Validate(const PeerOptions& o, int workers) {
   Require(o.elastic_alpha >= 0 && o.elastic_alpha * workers < 2, "elastic-alpha", o.elastic_alpha,
           fmt::format("at least 0 (0: 0.9 / workers) and below 2 / workers, that is {:g}", 2.0 / workers));
   Require(o.slow_alpha > 0 && std::isfinite(o.slow_alpha), "slow-alpha", o.slow_alpha, "above 0");
-  Require(o.slow_beta >= 0 && o.slow_beta < 1, "slow-beta", o.slow_beta, "at least 0 and below 1");
+  const double slow_beta = o.slow_beta.value_or(0);
+  Require(slow_beta >= 0 && slow_beta < 1, "slow-beta", slow_beta, "at least 0 and below 1");
   Require(o.outer_lr > 0 && std::isfinite(o.outer_lr), "outer-lr", o.outer_lr, "above 0");
   Require(o.outer_momentum >= 0 && o.outer_momentum < 1, "outer-momentum", o.outer_momentum,
           "at least 0 and below 1");

@@ -21,7 +21,7 @@ class SlowMo : public OuterSynchronizer {
 
  protected:
   void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) override {
-    velocity.mul_(options().peers.slow_beta).add_(mean.sub_(start));
+    velocity.mul_(*options().peers.slow_beta).add_(mean.sub_(start));
     start.add_(velocity, options().peers.slow_alpha);
   }
 };

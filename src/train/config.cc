@@ -139,6 +139,21 @@ void Validate(const TrainConfig& c) {
   Require(c.log_every >= 1, "log-every", c.log_every, "at least 1");
 }
 
+SyncOptions SyncOptionsOf(const TrainConfig& config) {
+  SyncOptions options;
+  options.period = config.period;
+  options.seed = config.seed;
+  options.local_momentum = config.momentum;
+  options.warmup_steps = config.sync_warmup_steps;
+  options.swarm = config.swarm;
+  options.peers = config.peers;
+  options.fitness = config.fitness;
+  options.guard = config.guard;
+  options.momentum_at_sync = config.momentum_at_sync;
+  options.final_average = config.final_average;
+  return options;
+}
+
 std::string ToJsonText(const TrainConfig& config) {
   Json json;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {

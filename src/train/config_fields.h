@@ -54,7 +54,7 @@ void VisitFields(Config& c, Visitor&& visit) {
         kSwarm);
   visit("inertia", c.swarm.inertia,
         "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "
-        "has its own and learns from the best [0.7 at period 16, less for longer ones]",
+        "has its own and learns from the best [0.7 at period 16, less for longer ones and with --momentum]",
         kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
   visit("social", c.swarm.social, "c2: pull to the guide [pso-ps, leader 0.1; informed-pso-ps 1]", kSwarm);
@@ -70,7 +70,7 @@ void VisitFields(Config& c, Visitor&& visit) {
   constexpr const char* kPeers = "The peers";
   visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers]", kPeers);
   visit("slow-alpha", c.peers.slow_alpha, "slowmo: outer step", kPeers);
-  visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum", kPeers);
+  visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum [as --inertia]", kPeers);
   visit("outer-lr", c.peers.outer_lr, "diloco: outer learning rate", kPeers);
   visit("outer-momentum", c.peers.outer_momentum, "diloco: outer Nesterov momentum", kPeers);
 

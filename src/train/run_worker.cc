@@ -139,22 +139,6 @@ std::function<double()> MakeProbe(ImageClassifier& model, const ImageSet& set, c
   };
 }
 
-SyncOptions MakeSyncOptions(const TrainConfig& config, std::int64_t total_steps) {
-  SyncOptions options;
-  options.period = config.period;
-  options.total_steps = total_steps;
-  options.seed = config.seed;
-  options.warmup_steps = config.sync_warmup_steps;
-  options.swarm = config.swarm;
-  options.peers = config.peers;
-  options.fitness = config.fitness;
-  options.guard = config.guard;
-  options.momentum_at_sync = config.momentum_at_sync;
-  options.trace = true;
-  options.final_average = config.final_average;
-  return options;
-}
-
 std::string HostName() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
@@ -281,7 +265,9 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   FlatParams params(*model);
   const auto optimizer = MakeOptimizer(config, params, comm.rank());
   CountingCommunicator counted(comm);
-  SyncOptions sync_options = MakeSyncOptions(config, total_steps);
+  SyncOptions sync_options = SyncOptionsOf(config);
+  sync_options.total_steps = total_steps;
+  sync_options.trace = true;
   if (config.fitness == Fitness::kProbe || config.guard)
     sync_options.probe = MakeProbe(*model, *clean.train, split);
   const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);

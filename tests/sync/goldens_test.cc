@@ -41,7 +41,7 @@ SyncOptions OptionsIn(const json& golden) {
   swarm.beta = options.value("beta", swarm.beta);
   peers.elastic_alpha = options.value("elastic_alpha", peers.elastic_alpha);
   peers.slow_alpha = options.value("slow_alpha", peers.slow_alpha);
-  peers.slow_beta = options.value("slow_beta", peers.slow_beta);
+  if (options.contains("slow_beta")) peers.slow_beta = options.at("slow_beta").get<double>();
   peers.outer_lr = options.value("outer_lr", peers.outer_lr);
   peers.outer_momentum = options.value("outer_momentum", peers.outer_momentum);
   return result;

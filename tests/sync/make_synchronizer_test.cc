@@ -60,11 +60,16 @@ std::string RefusalOf(const std::string& name, const SyncOptions& options) {
   return message;
 }
 
+SyncOptions DefaultsAt(const char* name, std::int64_t period, double local_momentum) {
+  SyncOptions options;
+  options.period = period;
+  options.local_momentum = local_momentum;
+  return WithDefaults(name, options);
+}
+
 TEST(WithDefaults, AnInertiaLeftOpenIsLessWherePeriodsAreLong) {
   const auto inertia = [](const char* name, std::int64_t period) {
-    SyncOptions options;
-    options.period = period;
-    return WithDefaults(name, options).swarm.inertia.value();
+    return DefaultsAt(name, period, 0).swarm.inertia.value();
   };
   // 1 - 0.3 (period / 16)^(1/3), to two digits, at least 0.3 and at most 0.7 or 0.85.
   for (const char* name : {"pso-ps", "informed-pso-ps"}) {
@@ -84,6 +89,26 @@ TEST(WithDefaults, AnInertiaLeftOpenIsLessWherePeriodsAreLong) {
   EXPECT_EQ(WithDefaults("pso-ps", given).swarm.inertia.value(), 0.9);
 }
 
+TEST(WithDefaults, AnInertiaLeftOpenIsLessBesideALocalMomentum) {
+  EXPECT_EQ(DefaultsAt("pso-ps", 16, 0.9).swarm.inertia.value(), 0.28) << "0.7 · 0.4";
+  EXPECT_EQ(DefaultsAt("informed-pso-ps", 4, 0.9).swarm.inertia.value(), 0.32) << "0.8110 · 0.4";
+  EXPECT_EQ(DefaultsAt("informed-pso-ps", 64, 0.6).swarm.inertia.value(), 0.31) << "0.5238 · 0.6";
+}
+
+TEST(WithDefaults, SlowMosBetaFollowsTheSameRule) {
+  for (const std::int64_t period : {1, 4, 16, 64, 1000}) {
+    for (const double momentum : {0.0, 0.9}) {
+      EXPECT_EQ(DefaultsAt("slowmo", period, momentum).peers.slow_beta,
+                DefaultsAt("informed-pso-ps", period, momentum).swarm.inertia.value());
+    }
+  }
+  EXPECT_EQ(DefaultsAt("slowmo", 16, 0).swarm.inertia.value(), 0) << "it has none";
+  EXPECT_EQ(DefaultsAt("pso-ps", 16, 0).peers.slow_beta, 0) << "it has none";
+  SyncOptions given;
+  given.peers.slow_beta = 0.4;
+  EXPECT_EQ(WithDefaults("slowmo", given).peers.slow_beta, 0.4);
+}
+
 TEST(MakeSynchronizer, AnUnknownNameSuggestsTheNearest) {
   EXPECT_EQ(RefusalOf("avrage", {}),
             "unknown synchronizer 'avrage'; did you mean 'average'? (one of average, diloco, easgd, "
@@ -99,6 +124,9 @@ TEST(MakeSynchronizer, RefusesOptionsOutOfRange) {
   options = {};
   options.total_steps = -1;
   EXPECT_NE(RefusalOf("average", options).find("total_steps is -1"), std::string::npos);
+  options = {};
+  options.local_momentum = 1;
+  EXPECT_EQ(RefusalOf("pso-ps", options), "local_momentum is 1; it must be at least 0 and below 1");
   options = {};
   options.swarm.inertia = 1;
   EXPECT_NE(RefusalOf("pso-ps", options).find("inertia is 1"), std::string::npos);

@@ -25,11 +25,11 @@ struct EnumNames<MomentumAtSync> {
 
 // The options of the synchronizers that are no swarms. docs/synchronizers.md has the equations.
 struct PeerOptions {
-  double elastic_alpha = 0;     // easgd: a worker's step towards the center; 0: 0.9 / workers
-  double slow_alpha = 1;        // slowmo: the outer step; 1 is BMUF
-  double slow_beta = 0.5;       // slowmo: the outer momentum, in [0, 1)
-  double outer_lr = 0.7;        // diloco: learning rate of the outer SGD
-  double outer_momentum = 0.9;  // diloco: its Nesterov momentum, in [0, 1)
+  double elastic_alpha = 0;         // easgd: a worker's step towards the center; 0: 0.9 / workers
+  double slow_alpha = 1;            // slowmo: the outer step; 1 is BMUF
+  std::optional<double> slow_beta;  // slowmo: the outer momentum, in [0, 1)
+  double outer_lr = 0.7;            // diloco: learning rate of the outer SGD
+  double outer_momentum = 0.9;      // diloco: its Nesterov momentum, in [0, 1)
 };
 
 struct SyncOptions {
@@ -39,6 +39,8 @@ struct SyncOptions {
   std::int64_t warmup_steps = 0;  // as many steps at the start exchange gradients, as ssgd does; the rounds
                                   // begin after them (post-local SGD)
   std::uint64_t seed = 0;         // of the random factors
+  double local_momentum = 0;  // of the local optimizer, in [0, 1): inertia and slow_beta, left open, are less
+                              // where it has one
   PsoOptions swarm;
   PeerOptions peers;
   Fitness fitness = Fitness::kTrainLoss;
@@ -68,8 +70,8 @@ std::vector<std::string> OptionsOf(std::string_view synchronizer);
 // 0.5 for a broadcast. Throws UsageError for an unknown name.
 double RelativeCost(std::string_view synchronizer);
 
-// The options with what was left open filled in by the defaults of the synchronizer of that name, of which the
-// inertia depends on the period. Throws UsageError for an unknown name.
+// The options with what was left open filled in by the defaults of the synchronizer of that name; inertia and
+// slow_beta depend on the period and the local momentum. Throws UsageError for an unknown name.
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options);
 
 }  // namespace swarmsync

@@ -78,6 +78,9 @@ constexpr std::int64_t kDefaultEpochs = 5;
 // allowed.
 void Validate(const TrainConfig& config);
 
+// What a synchronizer is told of the configuration: all but what only a worker knows.
+SyncOptions SyncOptionsOf(const TrainConfig& config);
+
 // config.json: the flags' names with underscores. Reading throws DataError for what it does not know.
 std::string ToJsonText(const TrainConfig& config);
 TrainConfig FromJsonText(const std::string& text);
