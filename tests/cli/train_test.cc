@@ -157,7 +157,7 @@ TEST_F(TrainTest, EveryOptionOfTheSwarmAndTheRecipeIsTaken) {
 TEST_F(TrainTest, TheInertiaThatIsLeftOpenIsThatOfThePeriod) {
   RunWell(Train("run", {"--sync=pso-ps", "--period=64"}));
   EXPECT_EQ(ReadJson(Path("run/config.json")).at("inertia"), 0.52);
-  RunWell(Train("with-momentum", {"--sync=slowmo", "--momentum=.9"}));
+  RunWell(Train("with-momentum", {"--sync=slowmo", "--momentum=.9", "--period=16"}));
   EXPECT_EQ(ReadJson(Path("with-momentum/config.json")).at("slow_beta"), 0.28);
 }
 
