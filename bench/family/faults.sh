@@ -9,7 +9,8 @@ tool=${SWARMSYNC:-$(dirname "$0")/../../build/release/swarmsync}
 run() {  # run CASE FLAGS…
   "$tool" compare --out "$out/$1" --dataset fashion-mnist --model lenet5 --batch-size 32 --steps 1404 --period 16 \
     --sync average,slowmo,informed-pso-ps,pso-ps,diloco,easgd,leader --lr 0.1 --outer-momentum 0.7 \
-    --inertia "informed-pso-ps:0.7;pso-ps:0.7" --slow-beta "slowmo:0.5" --final-average 0 --seeds 1,2,3 "${@:2}"
+    --inertia "informed-pso-ps:0.7;pso-ps:0.7" --social "informed-pso-ps:1;pso-ps:0.1;leader:0.1" --slow-beta slowmo:0.5 \
+    --final-average 0 --seeds 1,2,3 "${@:2}"
 }
 
 run healthy --workers 3
