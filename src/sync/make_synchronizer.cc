@@ -24,13 +24,24 @@ struct BlockMomentum {
   }
 };
 
+// The pull to a single worker: in longer rounds the workers part further, and it takes more to hold them
+// together. The least is right up to the period of 16, three times as much at 64.
+struct Pull {
+  double least = 0, most = least;
+
+  double at(std::int64_t period) const {
+    const double c2 = least * std::pow(static_cast<double>(period) / 16, 0.8);
+    return std::clamp(std::round(100 * c2) / 100, least, most);
+  }
+};
+
 struct Entry {
   const char* name;
   std::unique_ptr<Synchronizer> (*make)(FlatParams&, Communicator&, const SyncOptions&);
   std::vector<std::string> options;  // flags of its own
   double cost = 1;                   // of an exchange, in all-reduces of the weights
   BlockMomentum kept = {};           // default of inertia or slow-beta
-  double social = 0;                 // default
+  Pull social = {};                  // default
   double final_average = 0;          // default
 };
 
@@ -44,15 +55,15 @@ const std::vector<Entry>& Entries() {
        {"inertia", "social", "random", "fitness", "beta"},
        1,
        {0.7, 0.3, 0.85},
-       1.0,
+       {1.0},
        8},
-      {"leader", MakeLeader, {"social", "fitness"}, 0.5, {}, 0.1},
+      {"leader", MakeLeader, {"social", "fitness"}, 0.5, {}, {0.2}},
       {"pso-ps",
        MakePsoPs,
        {"velocity", "inertia", "cognitive", "social", "guide", "random", "memory", "memory-decay", "fitness"},
        0.5,
        {0.7, 0.3, 0.7},
-       0.1,
+       {0.1, 0.3},
        8},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}, 1, {0.7, 0.3, 0.85}},
       {"ssgd", MakeSsgd, {}}};
@@ -162,7 +173,7 @@ SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
   PsoOptions& swarm = options.swarm;
   if (swarm.inertia.is_open()) swarm.inertia = kept("inertia");
   if (!options.peers.slow_beta) options.peers.slow_beta = kept("slow-beta");
-  if (!swarm.social) swarm.social = entry.social;
+  if (!swarm.social) swarm.social = entry.social.at(options.period);
   if (!options.final_average) options.final_average = entry.final_average;
   return options;
 }

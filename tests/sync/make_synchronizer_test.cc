@@ -95,6 +95,22 @@ TEST(WithDefaults, AnInertiaLeftOpenIsLessBesideALocalMomentum) {
   EXPECT_EQ(DefaultsAt("informed-pso-ps", 64, 0.6).swarm.inertia.value(), 0.31) << "0.5238 · 0.6";
 }
 
+TEST(WithDefaults, PsoPsPullsMoreWherePeriodsAreLong) {
+  const auto social = [](const char* name, std::int64_t period) {
+    return DefaultsAt(name, period, 0).swarm.social;
+  };
+  EXPECT_EQ(social("pso-ps", 1), 0.1);
+  EXPECT_EQ(social("pso-ps", 16), 0.1);
+  EXPECT_EQ(social("pso-ps", 32), 0.17) << "0.1 · 2^0.8";
+  EXPECT_EQ(social("pso-ps", 64), 0.3);
+  EXPECT_EQ(social("pso-ps", 1000), 0.3);
+  for (const std::int64_t period : {1, 64}) {
+    EXPECT_EQ(social("leader", period), 0.2);
+    EXPECT_EQ(social("informed-pso-ps", period), 1);
+    EXPECT_EQ(social("average", period), 0) << "it has none";
+  }
+}
+
 TEST(WithDefaults, SlowMosBetaFollowsTheSameRule) {
   for (const std::int64_t period : {1, 4, 16, 64, 1000}) {
     for (const double momentum : {0.0, 0.9}) {
