@@ -25,7 +25,6 @@ PSO_PS = {"sync": "pso-ps", "period": 16, "lr": 0.1, "momentum": 0, "velocity": 
           "fitness": "train-loss", "final-average": 8, "momentum-at-sync": "keep"}
 INFORMED = {"sync": "informed-pso-ps", "period": 16, "lr": 0.1, "momentum": 0, "inertia": 0.7, "social": 1, "beta": 0,
             "random": "none", "fitness": "train-loss", "final-average": 8}
-AVERAGE = {"sync": "average", "period": 16, "lr": 0.1, "momentum": 0, "final-average": 0}
 UNLIKE = {
     "alike": {},
     "learning rates .025 .05 .1 .2": {"worker-lr": "0.025,0.05,0.1,0.2"},
@@ -33,7 +32,6 @@ UNLIKE = {
     "label skew 1": {"shard": "label-skew:1"},
     "label skew 0.1": {"shard": "label-skew:0.1"},
 }
-RATES = (0.05, 0.1, 0.2, 0.4)
 
 
 def differs(base, but):
@@ -65,25 +63,6 @@ def policies():
         yield (f"momentum 0.9, lr {lr}, inertia {inertia}: reset", {**base, "momentum-at-sync": "reset"}, base)
 
 
-def inertias():
-    for rule in (PSO_PS, INFORMED):
-        for period in (16, 64):
-            for lr in (0.1, 0.2):
-                base = {**rule, "period": period, "lr": lr, "inertia": "auto"}
-                yield (f"{rule['sync']}, period {period}, lr {lr}, inertia auto", base, None)
-                for inertia in (0.3, 0.5, 0.7):
-                    yield (f"{rule['sync']}, period {period}, lr {lr}, inertia {inertia}",
-                           {**base, "inertia": inertia}, base)
-
-
-def averages():
-    for sync in ("average", "slowmo"):
-        for lr in RATES:
-            base = {**AVERAGE, "sync": sync, "lr": lr}
-            yield (f"{sync}, lr {lr}, last position", base, None)
-            yield (f"{sync}, lr {lr}, final-average 8", {**base, "final-average": 8}, base)
-
-
 STUDIES = {
     "pso-ps": varied(PSO_PS, {"velocity": "swarm", "inertia": 0}, {"memory": "historic", "cognitive": 0.1},
                      {"memory": "decay", "cognitive": 0.1}, {"random": "round", "social": 0.2},
@@ -103,8 +82,6 @@ STUDIES = {
     "informed-64": varied({**INFORMED, "period": 64, "lr": 0.2, "inertia": 0.5},
                           inertia=(0.3, 0.7), social=(0.4, 0.7)),
     "informed-4": varied({**INFORMED, "period": 4, "inertia": 0.8}, inertia=(0.7, 0.9)),
-    "auto": list(inertias()),
-    "average": list(averages()),
 }
 
 
