@@ -57,7 +57,8 @@ void VisitFields(Config& c, Visitor&& visit) {
         "has its own and learns from the best [0.7 at period 16, less for longer ones and with --momentum]",
         kSwarm);
   visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
-  visit("social", c.swarm.social, "c2: pull to the guide [pso-ps 0.1, more above period 16; leader 0.2; informed-pso-ps 1]", kSwarm);
+  visit("social", c.swarm.social,
+        "c2: pull to the guide [pso-ps 0.1, more above period 16; leader 0.2; informed-pso-ps 1]", kSwarm);
   visit("guide", c.swarm.guide, "whom pso-ps pulls to: the best worker, or a random one (a control)", kSwarm);
   visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);
   visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarm);

@@ -71,7 +71,8 @@ std::vector<std::string> OptionsOf(std::string_view synchronizer);
 double RelativeCost(std::string_view synchronizer);
 
 // The options with what was left open filled in by the defaults of the synchronizer of that name; inertia and
-// slow_beta depend on the period and the local momentum. Throws UsageError for an unknown name.
+// slow_beta depend on the period and the local momentum, social on the period. Throws UsageError for an
+// unknown name.
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options);
 
 }  // namespace swarmsync
