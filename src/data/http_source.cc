@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "data/archive_source.h"
 #include "data/gzip.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/data/source.h"
@@ -14,10 +15,6 @@ namespace swarmsync {
 namespace {
 
 constexpr std::size_t kSlack = std::size_t{1} << 16;  // gzip makes what it cannot shrink a little larger
-
-struct CurlDeleter {
-  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-};
 
 // One transfer, as libcurl's callbacks see it.
 struct Transfer {
@@ -46,17 +43,17 @@ int OnProgress(void* user, curl_off_t total, curl_off_t received, curl_off_t, cu
   return 0;
 }
 
-class HttpSource : public DataSource {
+struct CurlDeleter {
+  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+};
+
+// Transfers from one server.
+class HttpClient {
  public:
-  explicit HttpSource(HttpSourceOptions options) : options_(std::move(options)) {
-    if (options_.base_url.empty() || options_.base_url.back() != '/') {
-      throw UsageError(fmt::format("the URL '{}' of a source does not end in a slash", options_.base_url));
-    }
-  }
+  explicit HttpClient(HttpOptions options) : options_(std::move(options)) {}
 
-  std::string Describe() const override { return options_.base_url; }
-
-  std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) override {
+  // The bytes at `url`, at most max_size. Throws DataError.
+  std::vector<std::uint8_t> Get(const std::string& url, std::size_t max_size, const FetchProgress& progress) {
     if (!unreachable_.empty()) throw DataError(unreachable_);
     static std::once_flag initialized;
     std::call_once(initialized, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
@@ -65,9 +62,8 @@ class HttpSource : public DataSource {
     if (curl == nullptr) throw RunError("libcurl cannot start");
 
     Transfer transfer;
-    transfer.max_size = static_cast<std::size_t>(file.size) + kSlack;
+    transfer.max_size = max_size;
     transfer.progress = &progress;
-    const std::string url = options_.base_url + file.name + ".gz";
     char detail[CURL_ERROR_SIZE] = "";
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
@@ -94,8 +90,7 @@ class HttpSource : public DataSource {
     const CURLcode result = curl_easy_perform(curl);
     if (transfer.interruption) std::rethrow_exception(transfer.interruption);
     if (result != CURLE_OK) Fail(curl, result, detail, transfer);
-    return Uncompressed(transfer.bytes.data(), transfer.bytes.size(), static_cast<std::uint64_t>(file.size),
-                        file.name);
+    return std::move(transfer.bytes);
   }
 
  private:
@@ -114,14 +109,59 @@ class HttpSource : public DataSource {
     throw DataError(reason);
   }
 
-  HttpSourceOptions options_;
+  HttpOptions options_;
   std::string unreachable_;  // why the host cannot be reached, once that is known
+};
+
+class HttpSource : public DataSource {
+ public:
+  HttpSource(std::string base_url, HttpOptions options)
+      : base_url_(std::move(base_url)), client_(std::move(options)) {
+    if (base_url_.empty() || base_url_.back() != '/') {
+      throw UsageError(fmt::format("the URL '{}' of a source does not end in a slash", base_url_));
+    }
+  }
+
+  std::string Describe() const override { return base_url_; }
+
+  std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) override {
+    const auto size = static_cast<std::size_t>(file.size);
+    const std::vector<std::uint8_t> bytes =
+        client_.Get(base_url_ + file.name + ".gz", size + kSlack, progress);
+    return Uncompressed(bytes.data(), bytes.size(), size, file.name);
+  }
+
+ private:
+  std::string base_url_;
+  HttpClient client_;
+};
+
+class HttpArchive : public ArchiveSource {
+ public:
+  HttpArchive(std::string url, FileInArchive file_in_archive, HttpOptions options)
+      : ArchiveSource(std::move(file_in_archive)), url_(std::move(url)), client_(std::move(options)) {}
+
+  std::string Describe() const override { return url_; }
+
+ private:
+  std::vector<std::uint8_t> FetchArchive(const FetchProgress& progress) override {
+    const std::vector<std::uint8_t> bytes = client_.Get(url_, kMaxArchive, progress);
+    return Uncompressed(bytes.data(), bytes.size(), kMaxArchive, url_);
+  }
+
+  std::string url_;
+  HttpClient client_;
 };
 
 }  // namespace
 
-std::unique_ptr<DataSource> MakeHttpSource(HttpSourceOptions options) {
-  return std::make_unique<HttpSource>(std::move(options));
+std::unique_ptr<DataSource> MakeHttpSource(std::string base_url, HttpOptions options) {
+  return std::make_unique<HttpSource>(std::move(base_url), std::move(options));
+}
+
+std::unique_ptr<DataSource> MakeHttpArchive(std::string url, FileInArchive file_in_archive,
+                                            HttpOptions options) {
+  return std::make_unique<HttpArchive>(std::move(url), std::move(file_in_archive), std::move(options));
 }
 
 }  // namespace swarmsync

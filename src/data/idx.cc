@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <system_error>
 #include <utility>
 
 #include "data/gzip.h"
-#include "data/pixel_tables.h"
+#include "data/idx_images.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -27,46 +26,23 @@ std::uint32_t BigEndian32(const std::uint8_t* bytes) {
          static_cast<std::uint32_t>(bytes[2]) << 8 | static_cast<std::uint32_t>(bytes[3]);
 }
 
-// The split of one IDX pair, read where it lies.
-class IdxImageSet : public ImageSet {
+class IdxImages : public ByteImages {
  public:
-  IdxImageSet(IdxSplit split, const Normalization& normalization)
-      : split_(std::move(split)),
-        tables_(normalization, 1),
-        pixels_(split_.images->values()),
-        labels_(split_.labels->values()),
-        image_size_(static_cast<std::size_t>(split_.images->height() * split_.images->width())) {}
+  explicit IdxImages(IdxSplit split)
+      : split_(std::move(split)), image_size_(split_.images->height() * split_.images->width()) {}
 
   ImageShape shape() const override { return {1, split_.images->height(), split_.images->width()}; }
   std::int64_t size() const override { return split_.images->count(); }
-
-  std::int64_t label(std::int64_t i) const override {
-    CheckIndex(i);
-    return labels_[i];
+  const std::uint8_t* pixels(std::int64_t i) const override {
+    return split_.images->values() + i * image_size_;
   }
-
-  void Fill(const std::int64_t* indices, std::int64_t n, float* images, std::int64_t* labels) const override {
-    for (std::int64_t k = 0; k < n; ++k) {
-      const std::int64_t i = indices[k];
-      CheckIndex(i);
-      tables_.Convert(pixels_ + static_cast<std::size_t>(i) * image_size_, image_size_, images);
-      images += image_size_;
-      labels[k] = labels_[i];
-    }
-  }
+  std::int64_t label(std::int64_t i) const override { return split_.labels->values()[i]; }
+  std::string images_name() const override { return split_.images->path().string(); }
+  std::string labels_name() const override { return split_.labels->path().string(); }
 
  private:
-  void CheckIndex(std::int64_t i) const {
-    if (i >= 0 && i < size()) return;
-    throw UsageError(fmt::format("sample {} was asked of {}, which holds samples 0 to {}", i,
-                                 split_.images->path().string(), size() - 1));
-  }
-
   IdxSplit split_;
-  PixelTables tables_;
-  const std::uint8_t* pixels_;  // [size, height, width], of split_.images
-  const std::uint8_t* labels_;  // [size], of split_.labels
-  std::size_t image_size_;
+  std::int64_t image_size_;
 };
 
 std::shared_ptr<const IdxFile> OpenIdxFile(const std::filesystem::path& dir, const char* name, IdxKind kind) {
@@ -198,55 +174,8 @@ IdxDirectory ReadIdxDirectory(const std::filesystem::path& dir) {
   return directory;
 }
 
-void CheckLabels(const IdxFile& labels, std::int64_t num_classes) {
-  const std::uint8_t* end = labels.values() + labels.count();
-  const std::uint8_t* wrong =
-      std::find_if(labels.values(), end, [=](std::uint8_t label) { return label >= num_classes; });
-  if (wrong == end) return;
-  throw DataError(fmt::format("{}: label {} of sample {} is out of range: the classes are 0 to {}",
-                              labels.path().string(), *wrong, wrong - labels.values(), num_classes - 1));
-}
-
-std::int64_t CountClasses(const IdxFile& labels) {
-  std::array<bool, 256> occurs{};
-  for (std::int64_t i = 0; i < labels.count(); ++i) occurs[labels.values()[i]] = true;
-  std::int64_t num_classes = 256;
-  while (!occurs[static_cast<std::size_t>(num_classes - 1)]) --num_classes;
-  const auto gap = std::find(occurs.begin(), occurs.begin() + num_classes, false);
-  if (gap != occurs.begin() + num_classes) {
-    throw DataError(fmt::format(
-        "{}: no sample has label {}, yet there is label {}: number the classes from 0 without a gap",
-        labels.path().string(), gap - occurs.begin(), num_classes - 1));
-  }
-  return num_classes;
-}
-
-Normalization ComputeNormalization(const IdxFile& images) {
-  std::array<std::uint64_t, 256> histogram{};
-  const std::uint8_t* end = images.values() + images.count() * images.height() * images.width();
-  for (const std::uint8_t* pixel = images.values(); pixel != end; ++pixel) ++histogram[*pixel];
-
-  const double num_pixels = static_cast<double>(end - images.values());
-  double mean = 0;
-  for (std::size_t value = 0; value < 256; ++value) {
-    mean += static_cast<double>(histogram[value]) * static_cast<double>(value) / 255.0;
-  }
-  mean /= num_pixels;
-  double variance = 0;
-  for (std::size_t value = 0; value < 256; ++value) {
-    const double deviation = static_cast<double>(value) / 255.0 - mean;
-    variance += static_cast<double>(histogram[value]) * deviation * deviation;
-  }
-  variance /= num_pixels;
-  if (*std::max_element(histogram.begin(), histogram.end()) == static_cast<std::uint64_t>(num_pixels)) {
-    throw DataError(fmt::format("{}: every pixel of every image is {}: there is nothing to learn from",
-                                images.path().string(), images.values()[0]));
-  }
-  return {{static_cast<float>(mean)}, {static_cast<float>(std::sqrt(variance))}};
-}
-
-std::shared_ptr<const ImageSet> MakeImageSet(IdxSplit split, const Normalization& normalization) {
-  return std::make_shared<const IdxImageSet>(std::move(split), normalization);
+std::shared_ptr<const ByteImages> BytesOf(IdxSplit split) {
+  return std::make_shared<const IdxImages>(std::move(split));
 }
 
 }  // namespace swarmsync

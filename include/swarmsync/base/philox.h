@@ -17,6 +17,7 @@ enum class RandomPurpose : std::uint32_t {
   kShard = 7,       // which samples are whose (--shard label-skew)
   kInertia = 8,     // changes of the inertia (round = exchange, rank = worker)
   kGuide = 9,       // which worker is a random guide (round = exchange, rank = 0)
+  kAugment = 10,    // shifts and flips of images (index = 4 · sample, round = epoch, rank = 0)
 };
 
 // Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011): a counter-based generator, a pure function from

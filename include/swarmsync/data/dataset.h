@@ -58,23 +58,36 @@ struct Dataset {
   Normalization normalization;
   std::shared_ptr<const ImageSet> train;
   std::shared_ptr<const ImageSet> test;
+  std::vector<std::string> skipped;  // a line for each image file that could not be read
 };
 
-// Opens `name`: `mnist` or `fashion-mnist`, whose files are in data_dir/<name>, or `idx:DIR`, any directory
-// with the four IDX files (idx.h), for which `data_dir` plays no part. Raw files are mapped, so processes
-// that open the same data share one copy in memory, and gzipped ones are inflated into memory. mnist and
-// fashion-mnist have ten classes and the usual constants to normalize with; for idx:DIR the classes are 0 …
-// the highest training label, each of which must occur in the training set, and the mean and standard
-// deviation are computed here over all pixels of the training set (and of it only).
-// Local, reads all labels (and for idx:DIR all training pixels) once. Throws UsageError for a name that it
-// does not know, suggesting the nearest, and DataError for data that is missing (the message names the
-// command that gets it), damaged, or does not fit together. It computes no checksums: VerifyDataset
-// (catalog.h) does.
-// normalization: what a saved model was trained with, in place of the data set's own.
-Dataset OpenDataset(const std::string& name, const std::filesystem::path& data_dir,
-                    const std::optional<Normalization>& normalization = std::nullopt);
+struct DatasetOptions {
+  std::optional<Normalization>
+      normalization;                // what a saved model was trained with, in place of the set's own
+  std::optional<ImageShape> shape;  // images:DIR is resized to this; no part for the others
+};
 
-// What OpenDataset accepts, for help texts: "mnist", …, "idx:DIR".
+// Opens `name`:
+//   mnist, fashion-mnist, cifar10   files in data_dir/<name>, with ten classes and the usual constants to
+//                                   normalize with
+//   idx:DIR, cifar:DIR              a directory with the four IDX files (idx.h), or with CIFAR-10's binary
+//   layout
+//                                   (data_batch_1.bin …, test_batch.bin; ten classes)
+//   images:DIR                      a folder of class folders of PNG and JPEG files, or one with such folders
+//                                   `train` and `test` (or `val`); without these every tenth file of a class
+//                                   is for the test
+// Raw files are mapped, so processes that open the same data share one copy in memory; gzipped ones are
+// inflated into memory, and images are decoded into it, at the size that most training images have. For
+// idx:DIR the classes are 0 … the highest training label, each of which must occur in the training set. Where
+// the constants are not known, mean and standard deviation are computed here over all pixels of the training
+// set (and of it only). Local, reads all labels (and for a DIR all training pixels) once. Throws UsageError
+// for a name that it does not know, suggesting the nearest, and DataError for data that is missing (the
+// message names the command that gets it), damaged, or does not fit together. It computes no checksums:
+// VerifyDataset (catalog.h) does.
+Dataset OpenDataset(const std::string& name, const std::filesystem::path& data_dir,
+                    const DatasetOptions& options = {});
+
+// What OpenDataset accepts, for help texts: "mnist", …, "images:DIR".
 std::vector<std::string> DatasetNames();
 
 // Where data sets are kept unless the user says otherwise: $SWARMSYNC_DATA_DIR, else

@@ -76,18 +76,4 @@ struct IdxDirectory {
 // counts of images and labels that differ, and for shapes of training and test images that differ.
 IdxDirectory ReadIdxDirectory(const std::filesystem::path& dir);
 
-// Throws DataError with the index and the value of the first label that is not below `num_classes`.
-void CheckLabels(const IdxFile& labels, std::int64_t num_classes);
-
-// The highest label + 1. Throws DataError when one of the classes below it has no sample: a gap is far more
-// often a mistake in the making of the file than a class that nobody has seen. At most 256.
-std::int64_t CountClasses(const IdxFile& labels);
-
-// Mean and standard deviation (of the population) over all pixels, scaled to 0..1. Throws DataError when all
-// pixels are equal. Exact in the counts: one pass for a histogram.
-Normalization ComputeNormalization(const IdxFile& images);
-
-// One channel. The set shares `split`; `normalization` is for one channel. Throws UsageError if it is not.
-std::shared_ptr<const ImageSet> MakeImageSet(IdxSplit split, const Normalization& normalization);
-
 }  // namespace swarmsync

