@@ -2,16 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "model/builtin.h"
+#include "model/torchscript.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/names.h"
 
 namespace swarmsync {
+namespace {
+
+constexpr std::string_view kTorchScriptPrefix = "torchscript:";
+
+}  // namespace
 
 ModelRegistry ModelRegistry::WithBuiltIn() {
   ModelRegistry registry;
   registry.Register("lenet5", MakeLeNet5);
   registry.Register("mlp", MakeMlp);
+  registry.Register("resnet8", MakeResNet8);
+  registry.Register("resnet18", MakeResNet18);
+  registry.Register("resnet20", MakeResNet20);
+  registry.Register("vgg11", MakeVgg11);
   return registry;
 }
 
@@ -22,8 +34,17 @@ void ModelRegistry::Register(const std::string& name, Factory factory) {
 }
 
 std::shared_ptr<ImageClassifier> ModelRegistry::Make(const std::string& name, const ModelInput& input) const {
+  if (name.rfind(kTorchScriptPrefix, 0) == 0) {
+    const std::string path = name.substr(kTorchScriptPrefix.size());
+    if (path.empty()) throw UsageError("the model 'torchscript:' names no file: write torchscript:FILE");
+    return LoadTorchScript(path, input);
+  }
   const auto found = factories_.find(name);
-  if (found == factories_.end()) throw UsageError(UnknownName("model", name, names()));
+  if (found == factories_.end()) {
+    std::vector<std::string> known = names();
+    known.push_back(std::string(kTorchScriptPrefix) + "FILE");
+    throw UsageError(UnknownName("model", name, known));
+  }
   return found->second(input);
 }
 

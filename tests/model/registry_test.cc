@@ -33,8 +33,9 @@ class Linear : public ImageClassifier {
   torch::nn::Linear fc_;
 };
 
-TEST(ModelRegistry, KnowsLeNet5AndMlp) {
-  EXPECT_THAT(ModelRegistry::WithBuiltIn().names(), ElementsAre("lenet5", "mlp"));
+TEST(ModelRegistry, KnowsItsModels) {
+  EXPECT_THAT(ModelRegistry::WithBuiltIn().names(),
+              ElementsAre("lenet5", "mlp", "resnet18", "resnet20", "resnet8", "vgg11"));
 }
 
 TEST(ModelRegistry, ParameterCountsAreTheDocumentedOnes) {
@@ -48,8 +49,9 @@ TEST(ModelRegistry, ParameterCountsAreTheDocumentedOnes) {
 TEST(ModelRegistry, ModelsGiveOneLogitForEachClass) {
   const ModelRegistry models = ModelRegistry::WithBuiltIn();
   for (const std::string& name : models.names()) {
-    for (const ModelInput& input : {ModelInput{1, 28, 28, 10}, ModelInput{3, 32, 20, 7}}) {
+    for (const ModelInput& input : {ModelInput{1, 32, 32, 10}, ModelInput{3, 32, 36, 7}}) {
       const auto model = models.Make(name, input);
+      model->eval();
       for (const std::int64_t batch : {1, 5}) {
         const at::Tensor logits =
             model->forward(at::rand({batch, input.channels, input.height, input.width}));
@@ -85,7 +87,8 @@ TEST(ModelRegistry, AnUnknownNameIsRefusedWithTheNearestOne) {
 TEST(ModelRegistry, TakesAUsersOwnModel) {
   ModelRegistry models = ModelRegistry::WithBuiltIn();
   models.Register("linear", [](const ModelInput& input) { return std::make_shared<Linear>(input); });
-  EXPECT_THAT(models.names(), ElementsAre("lenet5", "linear", "mlp"));
+  EXPECT_THAT(models.names(),
+              ElementsAre("lenet5", "linear", "mlp", "resnet18", "resnet20", "resnet8", "vgg11"));
   EXPECT_EQ(NumParameters(*models.Make("linear", {1, 4, 5, 3})), 4 * 5 * 3 + 3);
 }
 
@@ -101,7 +104,7 @@ TEST(ModelRegistry, InitialWeightsComeFromLibtorchsGenerator) {
   for (const std::string& name : models.names()) {
     const auto first_weights = [&](std::uint64_t seed) {
       torch::manual_seed(seed);
-      return models.Make(name, {1, 28, 28, 10})->parameters()[0].detach().clone();
+      return models.Make(name, {1, 32, 32, 10})->parameters()[0].detach().clone();
     };
     EXPECT_TRUE(first_weights(3).equal(first_weights(3))) << name;
     EXPECT_FALSE(first_weights(3).equal(first_weights(4))) << name;

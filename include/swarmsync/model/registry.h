@@ -23,6 +23,10 @@ struct ModelInput {
 class ImageClassifier : public torch::nn::Module {
  public:
   virtual at::Tensor forward(const at::Tensor& images) = 0;
+
+  // Writes the model, with its code, so that other programs can run it. Only a TorchScript module can; others
+  // write nothing and return false.
+  virtual bool SaveScript(const std::string& /*path*/) const { return false; }
 };
 
 // Models by name. A program adds its own and hands the registry to whoever builds models. Register() before
@@ -31,14 +35,16 @@ class ModelRegistry {
  public:
   using Factory = std::function<std::shared_ptr<ImageClassifier>(const ModelInput&)>;
 
-  // The registry with the models of this library: lenet5, mlp.
+  // The registry with the models of this library: lenet5, mlp, resnet8, resnet18, resnet20, vgg11.
   static ModelRegistry WithBuiltIn();
 
   // Throws UsageError when the name is taken.
   void Register(const std::string& name, Factory factory);
 
-  // Throws UsageError for an unknown name, with the nearest known one, or an input that the model cannot
-  // take. Initial weights are drawn from libtorch's default generator.
+  // The model of that name, or the TorchScript module of the file in `torchscript:FILE`. Throws UsageError
+  // for an unknown name, with the nearest known one, or an input that the model cannot take, DataError for a
+  // file that cannot be used. Initial weights are drawn from libtorch's default generator; a file's are as
+  // they are.
   std::shared_ptr<ImageClassifier> Make(const std::string& name, const ModelInput& input) const;
 
   std::vector<std::string> names() const;
