@@ -42,7 +42,7 @@ int main() try {
   }
   sync->Finish();
 
-  sync->WriteFinalModel(params.weights());  // now the same on all workers
+  sync->WriteFinalModel(params.weights(), params.buffers());  // now the same on all workers
   auto [points, labels] = Spirals(2000);
   const double accuracy = net->forward(points).argmax(1).eq(labels).to(torch::kDouble).mean().item<double>();
   if (comm->rank() == 0) {

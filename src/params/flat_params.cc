@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <cmath>
+
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -20,16 +22,53 @@ at::Tensor Alias(const at::Tensor& flat, std::int64_t offset, at::IntArrayRef si
   return at::empty({0}, flat.options()).set_(flat.storage(), flat.storage_offset() + offset, sizes, strides);
 }
 
-void CheckFits(const at::Tensor& parameter, const std::string& name, const at::Device& device) {
-  if (parameter.scalar_type() != at::kFloat) {
+void CheckFits(const at::Tensor& tensor, const std::string& name, const at::Device& device) {
+  if (tensor.scalar_type() != at::kFloat) {
     throw UsageError(fmt::format("parameter '{}' is {}; FlatParams takes float parameters only", name,
-                                 c10::toString(parameter.scalar_type())));
+                                 c10::toString(tensor.scalar_type())));
   }
-  if (parameter.device() != device) {
+  if (tensor.device() != device) {
     throw UsageError(
         fmt::format("parameter '{}' is on {} and others are on {}; move the module to one device", name,
-                    parameter.device().str(), device.str()));
+                    tensor.device().str(), device.str()));
   }
+}
+
+// Gives a tensor of the module the next place in a flat tensor.
+void AddSlot(const std::string& name, const at::Tensor& tensor, std::vector<FlatParams::Slot>& slots) {
+  const at::Tensor dense = tensor.is_non_overlapping_and_dense() ? tensor : tensor.contiguous();
+  std::int64_t offset = 0, logical_offset = 0;
+  if (!slots.empty()) {
+    offset = slots.back().offset + RoundUp(slots.back().size);
+    logical_offset = slots.back().logical_offset + slots.back().size;
+  }
+  slots.push_back(
+      {name, offset, tensor.numel(), logical_offset, tensor.sizes().vec(), dense.strides().vec()});
+}
+
+std::int64_t FlatSize(const std::vector<FlatParams::Slot>& slots) {
+  return slots.empty() ? 0 : slots.back().offset + RoundUp(slots.back().size);
+}
+
+// The module's tensor becomes a view of its slot, with the values that it has.
+void MoveIn(at::Tensor& tensor, const at::Tensor& flat, const FlatParams::Slot& slot) {
+  const at::Tensor home = FlatParams::View(flat, slot);
+  home.copy_(tensor);
+  tensor.set_data(home);
+}
+
+// Moves a tensor back that has strayed. Returns how many have: 0 or 1.
+int MoveBack(at::Tensor& tensor, const at::Tensor& flat, const FlatParams::Slot& slot) {
+  // libtorch gives an empty tensor no address.
+  const float* home = slot.size > 0 ? flat.data_ptr<float>() + slot.offset : nullptr;
+  if (tensor.data_ptr() == home) return 0;
+  torch::NoGradGuard no_grad;
+  CheckFits(tensor, slot.name, flat.device());
+  if (tensor.sizes() != at::IntArrayRef(slot.sizes)) {
+    throw UsageError(fmt::format("parameter '{}' has changed its shape; make a new FlatParams", slot.name));
+  }
+  MoveIn(tensor, flat, slot);
+  return 1;
 }
 
 }  // namespace
@@ -40,33 +79,36 @@ FlatParams::FlatParams(torch::nn::Module& module) {
   if (named.is_empty()) throw UsageError("the module has no parameters, so there is nothing to train");
   const at::Device device = named[0].value().device();
 
-  std::int64_t flat_size = 0;
   for (const auto& item : named) {
-    const at::Tensor& parameter = item.value();
-    CheckFits(parameter, item.key(), device);
-    const at::Tensor dense = parameter.is_non_overlapping_and_dense() ? parameter : parameter.contiguous();
-    slots_.push_back({item.key(), flat_size, parameter.numel(), num_params_, parameter.sizes().vec(),
-                      dense.strides().vec()});
-    parameters_.push_back(parameter);
-    flat_size += RoundUp(parameter.numel());
-    num_params_ += parameter.numel();
+    CheckFits(item.value(), item.key(), device);
+    AddSlot(item.key(), item.value(), slots_);
+    parameters_.push_back(item.value());
+    num_params_ += item.value().numel();
+  }
+  for (const auto& item : module.named_buffers(/*recurse=*/true)) {
+    if (item.value().scalar_type() != at::kFloat) continue;
+    CheckFits(item.value(), item.key(), device);
+    AddSlot(item.key(), item.value(), buffer_slots_);
+    module_buffers_.push_back(item.value());
   }
 
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
+  const std::int64_t flat_size = FlatSize(slots_);
   weights_ = at::zeros({flat_size + kAlignment}, options).narrow(0, 0, flat_size);
   const at::Tensor gradient_storage = at::zeros({flat_size + kAlignment}, options);
   gradients_ = gradient_storage.narrow(0, 0, flat_size);
   gradient_message_ = gradient_storage.narrow(0, 0, flat_size + 1);
+  buffers_ = at::zeros({FlatSize(buffer_slots_)}, options);
 
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     at::Tensor& parameter = parameters_[i];
-    const at::Tensor home = View(weights_, slots_[i]);
-    home.copy_(parameter);
-    parameter.set_data(home);
+    MoveIn(parameter, weights_, slots_[i]);
     gradient_views_.push_back(View(gradients_, slots_[i]));
     if (parameter.grad().defined()) gradient_views_[i].copy_(parameter.grad());
     if (parameter.requires_grad()) parameter.mutable_grad() = gradient_views_[i];
   }
+  for (std::size_t i = 0; i < buffer_slots_.size(); ++i)
+    MoveIn(module_buffers_[i], buffers_, buffer_slots_[i]);
 }
 
 at::Tensor FlatParams::NewState() const { return at::zeros_like(weights_); }
@@ -80,37 +122,37 @@ void FlatParams::ZeroGrad() {
   gradients_.zero_();
 }
 
+void FlatParams::ClipGradients(double max_norm) {
+  torch::NoGradGuard no_grad;
+  const double norm = gradients_.norm().item<double>();
+  if (std::isfinite(norm) && norm > max_norm) gradients_.mul_(max_norm / norm);
+}
+
 int FlatParams::Readopt() {
   int strays = 0;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    at::Tensor& parameter = parameters_[i];
-    // libtorch gives an empty tensor no address.
-    const float* home = slots_[i].size > 0 ? weights_.data_ptr<float>() + slots_[i].offset : nullptr;
-    if (parameter.data_ptr() != home) {
-      torch::NoGradGuard no_grad;
-      CheckFits(parameter, slots_[i].name, weights_.device());
-      if (parameter.sizes() != at::IntArrayRef(slots_[i].sizes)) {
-        throw UsageError(
-            fmt::format("parameter '{}' has changed its shape; make a new FlatParams", slots_[i].name));
-      }
-      const at::Tensor view = View(weights_, slots_[i]);
-      view.copy_(parameter);
-      parameter.set_data(view);
-      ++strays;
-    }
-    if (!parameter.requires_grad()) continue;
-    const at::Tensor& gradient = parameter.grad();
-    if (gradient.defined() && gradient.data_ptr() == gradient_views_[i].data_ptr()) continue;
-    torch::NoGradGuard no_grad;
-    if (gradient.defined()) {
-      gradient_views_[i].copy_(gradient);
-    } else {
-      gradient_views_[i].zero_();
-    }
-    parameter.mutable_grad() = gradient_views_[i];
-    ++strays;
+    strays += MoveBack(parameters_[i], weights_, slots_[i]) + ReadoptGradient(i);
+  }
+  for (std::size_t i = 0; i < buffer_slots_.size(); ++i) {
+    strays += MoveBack(module_buffers_[i], buffers_, buffer_slots_[i]);
   }
   return strays;
+}
+
+int FlatParams::ReadoptGradient(std::size_t slot) {
+  at::Tensor& parameter = parameters_[slot];
+  if (!parameter.requires_grad()) return 0;
+  const at::Tensor& gradient = parameter.grad();
+  const at::Tensor& view = gradient_views_[slot];
+  if (gradient.defined() && gradient.data_ptr() == view.data_ptr()) return 0;
+  torch::NoGradGuard no_grad;
+  if (gradient.defined()) {
+    view.copy_(gradient);
+  } else {
+    view.zero_();
+  }
+  parameter.mutable_grad() = view;
+  return 1;
 }
 
 }  // namespace swarmsync

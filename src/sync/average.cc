@@ -2,9 +2,9 @@
 //
 //   x_i <- (1/n) sum_j y_j                        over the n workers that have not finished
 //
-// Policies: buffers stay local; the optimizer's momentum as momentum_at_sync says; a worker whose weights are
-// not finite spoils the mean, unless the guard leaves it out. A worker that has finished or was left out
-// receives the mean and adds nothing to it.
+// Policies: buffers as `buffers` says; the optimizer's momentum as momentum_at_sync says; a worker whose
+// weights are not finite spoils the mean, unless the guard leaves it out. A worker that has finished or was
+// left out receives the mean and adds nothing to it.
 
 #include <ATen/ATen.h>
 

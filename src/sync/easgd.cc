@@ -8,9 +8,9 @@
 // sum_i delta_i = alpha (sum_i y_i - n c).
 //
 // Departs from the paper: the paper's workers exchange one by one; here all do at once, after every round.
-// Policies: buffers stay local; the optimizer's momentum as momentum_at_sync says; a worker whose weights are
-// not finite spoils the center, unless the guard leaves it out: then it goes on from the center. A worker
-// that has finished stays where it is.
+// Policies: buffers as `buffers` says; the optimizer's momentum as momentum_at_sync says; a worker whose
+// weights are not finite spoils the center, unless the guard leaves it out: then it goes on from the center.
+// A worker that has finished stays where it is.
 
 #include <ATen/ATen.h>
 

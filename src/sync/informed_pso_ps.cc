@@ -10,10 +10,10 @@
 // is SlowMo with alpha = 1 and beta = w (Wang et al. 2020; with that, BMUF, Chen and Huo 2016), to whom the
 // block momentum is due; with w = 0 too it is averaging.
 //
-// An exchange is one all-gather of N doubles and one all-reduce of the weights. Policies: buffers stay local;
-// the optimizer's momentum as momentum_at_sync says; a worker whose fitness or weights are not finite has t_i
-// = 0, sends zeros and, unless the guard leaves it out, is pulled like the others. One that the guard leaves
-// out goes on from g with no velocity. One that has finished stays where it is.
+// An exchange is one all-gather of N doubles and one all-reduce of the weights. Policies: buffers as
+// `buffers` says; the optimizer's momentum as momentum_at_sync says; a worker whose fitness or weights are
+// not finite has t_i = 0, sends zeros and, unless the guard leaves it out, is pulled like the others. One
+// that the guard leaves out goes on from g with no velocity. One that has finished stays where it is.
 
 #include <ATen/ATen.h>
 

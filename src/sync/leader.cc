@@ -6,9 +6,9 @@
 // An exchange is one all-gather of N doubles and one broadcast of the weights. Departs from the paper, which
 // pulls at every step; here the pull comes at every exchange. It is pso-ps with its pull alone.
 //
-// Policies: buffers stay local; the optimizer's momentum as momentum_at_sync says; a worker whose fitness is
-// not finite never leads and is pulled like the others. One that the guard leaves out goes on from the
-// leader. One that has finished stays where it is.
+// Policies: buffers as `buffers` says; the optimizer's momentum as momentum_at_sync says; a worker whose
+// fitness is not finite never leads and is pulled like the others. One that the guard leaves out goes on from
+// the leader. One that has finished stays where it is.
 
 #include <ATen/ATen.h>
 

@@ -99,6 +99,9 @@ void Validate(const SyncOptions& options, int workers) {
                     "0 (unknown)",
                     ToString(options.swarm.inertia)));
   }
+  if (!(options.clip_grad_norm >= 0 && std::isfinite(options.clip_grad_norm))) {
+    throw UsageError(fmt::format("clip_grad_norm is {}; it must be 0 (off) or more", options.clip_grad_norm));
+  }
   ValidateFinalAverage(options.final_average.value_or(0));
   Validate(options.swarm);
   Validate(options.peers, workers);
@@ -111,14 +114,16 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   return fmt::format(
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
       "guard {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory {}, memory decay {}, "
-      "beta {}, guide {}, momentum at sync {}, final average {}, elastic alpha {}, slow alpha {}, slow beta "
+      "beta {}, guide {}, momentum at sync {}, buffers {}, clip {}, final average {}, elastic alpha {}, slow "
+      "alpha {}, slow beta "
       "{}, outer lr {}, outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
       ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
       ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
-      ToString(options.momentum_at_sync), options.final_average.value(), peers.elastic_alpha,
-      peers.slow_alpha, peers.slow_beta.value(), peers.outer_lr, peers.outer_momentum);
+      ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
+      options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
+      peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -186,6 +191,7 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
   params.Readopt();
   CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);
+  if (params.buffers().numel() > 0) comm.Broadcast(params.buffers(), 0);
   return entry.make(params, comm, complete);
 }
 

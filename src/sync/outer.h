@@ -6,9 +6,9 @@
 namespace swarmsync {
 
 // What the synchronizers with an outer optimizer share: all workers begin a round at the same x, the mean of
-// where they end is known to all, and a rule moves x. Policies: buffers stay local; the local optimizer's
-// momentum as momentum_at_sync says; a worker whose weights are not finite spoils the mean, unless the guard
-// leaves it out. A worker that has finished or was left out goes where the others go.
+// where they end is known to all, and a rule moves x. Policies: buffers as `buffers` says; the local
+// optimizer's momentum as momentum_at_sync says; a worker whose weights are not finite spoils the mean,
+// unless the guard leaves it out. A worker that has finished or was left out goes where the others go.
 class OuterSynchronizer : public Synchronizer {
  public:
   OuterSynchronizer(FlatParams& params, Communicator& comm, const SyncOptions& options);

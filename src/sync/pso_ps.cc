@@ -14,8 +14,8 @@
 // may need it), one broadcast of the weights from its finder. What the paper's text leaves open is an option
 // (docs/pso-ps.md).
 //
-// Policies: buffers stay local; the optimizer's momentum as momentum_at_sync says; a fitness that is not
-// finite never becomes a best, and its worker is pulled like the others. One that the guard leaves out
+// Policies: buffers as `buffers` says; the optimizer's momentum as momentum_at_sync says; a fitness that is
+// not finite never becomes a best, and its worker is pulled like the others. One that the guard leaves out
 // forgets its best and goes on from the global best with no velocity. A worker that has finished stays where
 // it is and sends +infinity.
 

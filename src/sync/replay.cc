@@ -112,7 +112,7 @@ Replay::Vector Replay::FinalModel() {
   Vector model;
   OnAll([&](int rank, Worker& worker) {
     const at::Tensor flat = worker.params.NewState();
-    worker.sync->WriteFinalModel(flat);
+    worker.sync->WriteFinalModel(flat, {});
     if (rank == 0) model = WithoutPadding(worker.params, flat);
   });
   return model;

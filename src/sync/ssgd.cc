@@ -2,9 +2,9 @@
 // optimizer's step, the same on all of them. With equal shards it is SGD on the N-fold batch.
 //
 // The weights stay equal because they start equal and every worker applies the same gradient. Policies:
-// buffers stay local; the optimizer's momentum is kept (it is the same everywhere); a worker whose loss is
-// not finite spoils all replicas. A worker that has finished no longer takes steps; at the end it receives
-// the weights of the one that made the most.
+// the buffers of the final model are the mean of the workers'; the optimizer's momentum is kept (it is the
+// same everywhere); a worker whose loss is not finite spoils all replicas. A worker that has finished no
+// longer takes steps; at the end it receives the weights of the one that made the most.
 
 #include <ATen/ATen.h>
 

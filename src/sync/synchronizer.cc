@@ -13,6 +13,8 @@
 #include "swarmsync/swarm/bests.h"
 #include "swarmsync/swarm/guard.h"
 #include "sync/gradient_mean.h"
+#include "sync/momenta.h"
+#include "sync/worker_sum.h"
 
 namespace swarmsync {
 namespace {
@@ -37,6 +39,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool warming_up = exchanges_gradients();
   round_loss_.Add(loss);
   OnGradients();
+  if (options_.clip_grad_norm > 0) params_.ClipGradients(options_.clip_grad_norm);
   optimizer.step();
   ++steps_;
   if (only_gradients()) Exchange(kNoFitness);
@@ -50,17 +53,20 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool last = steps_ == options_.total_steps;
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
   if (round_ends) Exchange(RoundFitness());
-  // Of a worker that was left out, the momentum led away, or is not finite.
-  const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset && (rounds_begin || round_ends);
-  if (std::exchange(left_out_, false) || resets) optimizer.state().clear();
+  SettleMomentum(&optimizer, round_ends, /*works=*/!left_out_);
+  if (rounds_begin && options_.momentum_at_sync == MomentumAtSync::kReset) optimizer.state().clear();
   finished_ = last;
 }
 
 void Synchronizer::Finish() {
   if (finished_) return;
   params_.Readopt();
-  if (round_steps_ > 0) Exchange(RoundFitness());
+  if (round_steps_ > 0) {
+    Exchange(RoundFitness());
+    SettleMomentum(nullptr, /*exchanged=*/true, /*works=*/false);
+  }
   while (RunExchange({kNoFitness, Role::kFinished}) > 0) {
+    SettleMomentum(nullptr, !exchanges_gradients(), /*works=*/false);
   }
   const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
   const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
@@ -99,6 +105,19 @@ int Synchronizer::RunExchange(const Turn& turn) {
   return contributors;
 }
 
+// What becomes of the local optimizer's state after a step, or after somebody else's. exchanged: weights,
+// just now. Collective when they were and the policy is to average.
+void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool exchanged, bool works) {
+  if (exchanged && options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
+    const double arrival = MonotonicSeconds();
+    AverageMomenta(optimizer, works, comm_);
+    if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  }
+  const bool resets = exchanged && options_.momentum_at_sync == MomentumAtSync::kReset;
+  // Of a worker that was left out, the momentum led away, or is not finite.
+  if ((std::exchange(left_out_, false) || resets) && optimizer != nullptr) optimizer->state().clear();
+}
+
 int Synchronizer::ExchangeGradients(const Turn& turn) {
   const double arrival = MonotonicSeconds();
   contributors_ = AverageGradients(params_, comm_, turn.works());
@@ -121,6 +140,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   const double arrival = MonotonicSeconds();
   if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
   const int contributors = DoExchange(mine);
+  if (contributors > 0) ExchangeBuffers(mine);
   trace.seconds = MonotonicSeconds() - arrival;
   if (options_.trace) spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;
@@ -134,6 +154,30 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   round_start_ = after;
   if (options_.trace) traces_.push_back(trace);
   return contributors;
+}
+
+void Synchronizer::ExchangeBuffers(const Turn& turn) {
+  const at::Tensor& mine = params_.buffers();
+  if (mine.numel() == 0 || comm_.size() == 1) return;
+  if (options_.buffers == BuffersAtSync::kLocal && record_.left_out.empty()) return;
+  if (options_.buffers == BuffersAtSync::kGuide) {
+    const int guide = record_.fitness.empty() ? BestOf(GatherFitness(turn)) : record_.guide;
+    if (guide < 0) return;
+    if (!arriving_buffers_.defined()) arriving_buffers_ = at::empty_like(mine);
+    comm_.Broadcast(guide == comm_.rank() ? mine : arriving_buffers_, guide);
+    if (guide != comm_.rank()) mine.copy_(arriving_buffers_);
+    return;
+  }
+  const at::Tensor mean = MeanOfBuffers(mine, turn.works());
+  const bool takes_it = options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
+  if (mean.defined() && takes_it) mine.copy_(mean);
+}
+
+// The mean over the ranks that work and whose buffers are finite; undefined if there is none. Collective.
+at::Tensor Synchronizer::MeanOfBuffers(const at::Tensor& mine, bool works) {
+  if (!buffer_mean_) buffer_mean_ = std::make_unique<WorkerSum>(mine);
+  const int count = buffer_mean_->Mean(mine, works && mine.isfinite().all().item<bool>(), comm_);
+  return count > 0 ? buffer_mean_->sum() : at::Tensor();
 }
 
 // The end of the warm-up. A worker that finished during it has not the others' weights; it gets them here.
@@ -195,8 +239,13 @@ void Synchronizer::Remember() {
   if (power == 0 || !std::isfinite(round_start_.Norm())) return;
   torch::NoGradGuard no_grad;
   ++averaged_;
-  if (averaged_ == 1) average_ = params_.NewState();
-  average_.lerp_(position(), (power + 1) / (static_cast<double>(averaged_) + power));
+  if (averaged_ == 1) {
+    average_ = params_.NewState();
+    average_buffers_ = at::zeros_like(params_.buffers());
+  }
+  const double part = (power + 1) / (static_cast<double>(averaged_) + power);
+  average_.lerp_(position(), part);
+  average_buffers_.lerp_(params_.buffers(), part);
 }
 
 std::string Synchronizer::final_model() const {
@@ -204,13 +253,18 @@ std::string Synchronizer::final_model() const {
   return average_.defined() ? fmt::format("average over the rounds of the {}", what) : std::string(what);
 }
 
-void Synchronizer::WriteFinalModel(const at::Tensor& out) {
+void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers) {
   torch::NoGradGuard no_grad;
   const bool warming_up = !only_gradients() && exchanges_gradients();
-  out.copy_(average_.defined() ? average_ : warming_up ? params_.weights() : position());
-  if (!shared_position().empty()) return;
-  comm_.AllReduceSum(out);
-  out.mul_(1.0 / comm_.size());
+  weights.copy_(average_.defined() ? average_ : warming_up ? params_.weights() : position());
+  if (shared_position().empty()) {
+    comm_.AllReduceSum(weights);
+    weights.mul_(1.0 / comm_.size());
+  }
+  if (buffers.numel() == 0) return;
+  const at::Tensor mean =
+      MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : params_.buffers(), true);
+  buffers.copy_(mean.defined() ? mean : params_.buffers());
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <limits>
 
 #include "support/errors.h"
 #include "swarmsync/base/error.h"
@@ -345,6 +346,60 @@ TEST_F(FlatParamsTest, TrainingIsTheSameToTheBit) {
   for (std::size_t i = 0; i < params.slots().size(); ++i) {
     EXPECT_TRUE(torch::equal(flat.parameters()[i], plain.parameters()[i])) << params.slots()[i].name;
   }
+}
+
+// Two kinds of buffers around a BatchNorm.
+struct NetWithBuffers : torch::nn::Module {
+  torch::nn::Linear linear = register_module("linear", torch::nn::Linear(2, 3));
+  torch::nn::BatchNorm1d norm = register_module("norm", torch::nn::BatchNorm1d(3));
+  at::Tensor twice = register_buffer("twice", torch::ones({2}, at::kDouble));
+};
+
+TEST_F(FlatParamsTest, FloatBuffersLieInATensorOfTheirOwn) {
+  NetWithBuffers net;
+  net.norm->running_mean.copy_(torch::tensor({1.0f, 2.0f, 3.0f}));
+  FlatParams params(net);
+  ASSERT_EQ(params.buffers().numel(), 32);
+  EXPECT_TRUE(params.buffers().slice(0, 0, 3).equal(torch::tensor({1.0f, 2.0f, 3.0f})));
+  EXPECT_TRUE(params.buffers().slice(0, 16, 19).equal(torch::ones({3})));
+  EXPECT_EQ(params.num_params(), 15);
+
+  net.norm->forward(torch::full({4, 3}, 10.0f));  // a running mean of the old and a tenth of 10
+  EXPECT_TRUE(params.buffers().slice(0, 0, 3).allclose(torch::tensor({1.9f, 2.8f, 3.7f})));
+  params.buffers().fill_(5);
+  EXPECT_TRUE(net.norm->running_var.equal(torch::full({3}, 5.0f)));
+  EXPECT_EQ(net.norm->num_batches_tracked.item<std::int64_t>(), 1);
+  EXPECT_TRUE(net.twice.equal(torch::ones({2}, at::kDouble)));
+}
+
+TEST_F(FlatParamsTest, AModuleWithoutBuffersHasNone) {
+  torch::nn::Linear module(2, 3);
+  EXPECT_EQ(FlatParams(*module).buffers().numel(), 0);
+}
+
+TEST_F(FlatParamsTest, ReadoptTakesBuffersBack) {
+  NetWithBuffers net;
+  FlatParams params(net);
+  net.norm->running_var.set_data(torch::full({3}, 7.0f));
+  EXPECT_EQ(params.Readopt(), 1);
+  EXPECT_TRUE(params.buffers().slice(0, 16, 19).equal(torch::full({3}, 7.0f)));
+  params.buffers().fill_(2);
+  EXPECT_TRUE(net.norm->running_var.equal(torch::full({3}, 2.0f)));
+}
+
+TEST_F(FlatParamsTest, ClipsTheGradientsAsPyTorchDoes) {
+  torch::nn::Linear module(3, 4);
+  FlatParams params(*module);
+  params.gradients().normal_();
+  const double norm = params.gradients().norm().item<double>();
+  const at::Tensor before = params.gradients().clone();
+  params.ClipGradients(norm * 1.01);
+  EXPECT_TRUE(params.gradients().equal(before));
+  params.ClipGradients(norm / 4);
+  EXPECT_TRUE(params.gradients().allclose(before / 4));
+  params.gradients().fill_(std::numeric_limits<float>::infinity());
+  params.ClipGradients(1);
+  EXPECT_TRUE(params.gradients().isinf().all().item<bool>());
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class Faller {
   float weight() const { return worker_.weights()[0]; }
   float FinalModel(Synchronizer& sync) {
     const at::Tensor out = params().NewState();
-    sync.WriteFinalModel(out);
+    sync.WriteFinalModel(out, {});
     return testing::Values(params(), out)[0];
   }
 

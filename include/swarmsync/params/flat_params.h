@@ -12,7 +12,7 @@ class Module;
 
 namespace swarmsync {
 
-// A module's weights and gradients as one contiguous, aligned tensor each.
+// A module's weights and gradients as one contiguous, aligned tensor each, and its buffers as another.
 //
 // Construction moves every parameter once into its slot of the flat tensor and makes the module's parameter,
 // and its gradient, views of the slots. From then on forward, backward, the optimizer, the exchange and the
@@ -20,9 +20,11 @@ namespace swarmsync {
 //
 // Layout: the parameters in the module's order, each slot padded with zeros to 64 bytes. Behind the last slot
 // both tensors have room for one more number, which can travel with them in a collective (see message()).
+// Buffers of float32, such as the running statistics of a BatchNorm, lie in a flat tensor of their own, made
+// in the same way; others, such as counters, stay where they are.
 //
 // Local. Not thread-safe. Borrows the module, which must outlive it. All parameters must be float32 on one
-// device; anything else is a UsageError.
+// device, and the float32 buffers too; anything else is a UsageError.
 class FlatParams {
  public:
   struct Slot {
@@ -47,6 +49,9 @@ class FlatParams {
   // The gradients and, behind them, one number that is free for a collective's own use. [flat_size + 1]
   const at::Tensor& gradient_message() const { return gradient_message_; }
 
+  // [flat_size of the buffers], empty without any.
+  const at::Tensor& buffers() const { return buffers_; }
+
   // A tensor like weights(), of zeros, for state that belongs to each weight. [flat_size]
   at::Tensor NewState() const;
 
@@ -56,17 +61,24 @@ class FlatParams {
   // Sets all gradients to zero and keeps the views (unlike `zero_grad`, which may drop them).
   void ZeroGrad();
 
-  // Takes back parameters and gradients that something replaced (`zero_grad` with set_to_none, an assignment
-  // to `.data`): their values are copied into their slots and the views restored. Cheap when none strayed.
-  // Returns how many tensors had strayed. Throws UsageError when one has changed its shape, type or device.
+  // Scales all gradients, as one vector, down to `max_norm` if its Euclidean norm is larger, as PyTorch's
+  // clip_grad_norm_ does. One that is not finite stays as it is.
+  void ClipGradients(double max_norm);
+
+  // Takes back parameters, gradients and buffers that something replaced (`zero_grad` with set_to_none, an
+  // assignment to `.data`): their values are copied into their slots and the views restored. Cheap when none
+  // strayed. Returns how many tensors had strayed. Throws UsageError when one has changed its shape, type or
+  // device.
   int Readopt();
 
  private:
-  std::vector<Slot> slots_;
-  std::vector<at::Tensor> parameters_;      // the module's own, by slot
-  std::vector<at::Tensor> gradient_views_;  // by slot
+  int ReadoptGradient(std::size_t slot);
+
+  std::vector<Slot> slots_, buffer_slots_;
+  std::vector<at::Tensor> parameters_, module_buffers_;  // the module's own, by slot
+  std::vector<at::Tensor> gradient_views_;               // by slot
   std::int64_t num_params_ = 0;
-  at::Tensor weights_, gradients_, gradient_message_;
+  at::Tensor weights_, gradients_, gradient_message_, buffers_;
 };
 
 }  // namespace swarmsync

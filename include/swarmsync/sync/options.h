@@ -13,14 +13,35 @@ namespace swarmsync {
 
 // What becomes of the local optimizer's state (momentum, Adam's moments) when an exchange moves the weights.
 enum class MomentumAtSync {
-  kKeep,   // it goes on
-  kReset,  // the optimizer begins each round as it began the training
+  kKeep,     // it goes on
+  kReset,    // the optimizer begins each round as it began the training
+  kAverage,  // it becomes the mean over the workers: an all-reduce as large as the state, beside the
+             // exchange's own
 };
 template <>
 struct EnumNames<MomentumAtSync> {
   static constexpr std::string_view kWhat = "policy for the momentum";
-  static constexpr std::array<std::pair<MomentumAtSync, std::string_view>, 2> kNames{
-      {{MomentumAtSync::kKeep, "keep"}, {MomentumAtSync::kReset, "reset"}}};
+  static constexpr std::array<std::pair<MomentumAtSync, std::string_view>, 3> kNames{
+      {{MomentumAtSync::kKeep, "keep"},
+       {MomentumAtSync::kReset, "reset"},
+       {MomentumAtSync::kAverage, "average"}}};
+};
+
+// What an exchange of weights does with the module's float buffers, which are BatchNorm's running statistics.
+// Those of the final model are the mean of the workers' in any case. While gradients are exchanged buffers
+// are not: they have no part in the training, and a mean of running means is the running mean of the means.
+enum class BuffersAtSync {
+  kAverage,  // they become the mean over the workers
+  kGuide,    // all take those of the worker with the best fitness
+  kLocal,    // each worker keeps its own; one that the guard leaves out takes the mean
+};
+template <>
+struct EnumNames<BuffersAtSync> {
+  static constexpr std::string_view kWhat = "policy for the buffers";
+  static constexpr std::array<std::pair<BuffersAtSync, std::string_view>, 3> kNames{
+      {{BuffersAtSync::kAverage, "average"},
+       {BuffersAtSync::kGuide, "guide"},
+       {BuffersAtSync::kLocal, "local"}}};
 };
 
 // The options of the synchronizers that are no swarms. docs/synchronizers.md has the equations.
@@ -45,6 +66,9 @@ struct SyncOptions {
   PeerOptions peers;
   Fitness fitness = Fitness::kTrainLoss;
   MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
+  BuffersAtSync buffers = BuffersAtSync::kAverage;
+  double clip_grad_norm =
+      0;  // above 0: the gradient is scaled down to this norm, after gradients were exchanged
   std::optional<double> final_average;  // p > 0: the final model is the average of the positions after all
                                         // rounds, of round k with a weight of about k^p; 0: the last
                                         // position. Left open, it is the synchronizer's default

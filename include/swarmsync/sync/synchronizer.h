@@ -73,8 +73,9 @@ class Synchronizer {
   // The model to evaluate and keep: "mean of the workers", "center" or "replica"; with
   // SyncOptions::final_average, "average over the rounds of the ..." this.
   std::string final_model() const;
-  // Writes its weights to `out` (like FlatParams::weights()), the same on all ranks. Collective.
-  void WriteFinalModel(const at::Tensor& out);
+  // Writes its weights to `weights` (like FlatParams::weights()) and its buffers, which are the mean of the
+  // workers', to `buffers` (like FlatParams::buffers()), the same on all ranks. Collective.
+  void WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers);
 
   std::int64_t steps() const { return steps_; }
   std::int64_t rounds() const { return rounds_; }
@@ -134,6 +135,9 @@ class Synchronizer {
   int RunExchange(const Turn& turn);
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
+  void ExchangeBuffers(const Turn& turn);
+  at::Tensor MeanOfBuffers(const at::Tensor& mine, bool works);
+  void SettleMomentum(torch::optim::Optimizer* optimizer, bool exchanged, bool works);
   void BeginRounds();
   void Remember();
   Role Judge(const Turn& turn, bool finite, double distance);
@@ -153,9 +157,12 @@ class Synchronizer {
   int contributors_ = 0;   // to the last exchange of gradients
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
-  WeightSketch round_start_;   // where the round began
-  at::Tensor average_;         // of the positions so far, with options_.final_average; else undefined
-  std::int64_t averaged_ = 0;  // how many
+  WeightSketch round_start_;     // where the round began
+  at::Tensor average_;           // of the positions so far, with options_.final_average; else undefined
+  at::Tensor average_buffers_;   // likewise
+  std::int64_t averaged_ = 0;    // how many
+  at::Tensor arriving_buffers_;  // where the guide's arrive
+  std::unique_ptr<class WorkerSum> buffer_mean_;
   std::vector<RoundTrace> traces_;
 };
 

@@ -1,0 +1,100 @@
+#include "sync/momenta.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+namespace {
+
+using States = std::decay_t<decltype(std::declval<torch::optim::Optimizer>().state())>;
+
+// libtorch 1.13 looks an optimizer's state up by text, 2.x by address.
+template <class Key>
+Key KeyOf(const at::Tensor& parameter) {
+  if constexpr (std::is_same_v<Key, std::string>) {
+    return c10::guts::to_string(parameter.unsafeGetTensorImpl());
+  } else {
+    return parameter.unsafeGetTensorImpl();
+  }
+}
+
+torch::optim::OptimizerParamState* StateOf(States& states, const at::Tensor& parameter) {
+  const auto found = states.find(KeyOf<States::key_type>(parameter));
+  return found == states.end() ? nullptr : found->second.get();
+}
+
+// In the order of the optimizer's parameters, so that all ranks have the same.
+std::vector<at::Tensor> MomentaOf(torch::optim::Optimizer& optimizer) {
+  std::vector<at::Tensor> momenta;
+  const auto add = [&](const at::Tensor& momentum) {
+    if (momentum.defined()) momenta.push_back(momentum);
+  };
+  for (const auto& group : optimizer.param_groups()) {
+    for (const at::Tensor& parameter : group.params()) {
+      torch::optim::OptimizerParamState* state = StateOf(optimizer.state(), parameter);
+      if (auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(state)) add(sgd->momentum_buffer());
+      if (auto* adam = dynamic_cast<torch::optim::AdamParamState*>(state)) {
+        add(adam->exp_avg());
+        add(adam->exp_avg_sq());
+      }
+      if (auto* adam = dynamic_cast<torch::optim::AdamWParamState*>(state)) {
+        add(adam->exp_avg());
+        add(adam->exp_avg_sq());
+      }
+    }
+  }
+  return momenta;
+}
+
+// Throws CommError when ranks that have momenta differ in their number.
+std::int64_t AgreedSize(std::int64_t mine, Communicator& comm) {
+  const std::vector<double> sizes = comm.AllGather(static_cast<double>(mine));
+  const double most = *std::max_element(sizes.begin(), sizes.end());
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    if (sizes[rank] == 0 || sizes[rank] == most) continue;
+    throw CommError(fmt::format("rank {} has {} momenta and another has {}; give all the same optimizer",
+                                rank, sizes[rank], most));
+  }
+  return static_cast<std::int64_t>(most);
+}
+
+}  // namespace
+
+void AverageMomenta(torch::optim::Optimizer* optimizer, bool contributes, Communicator& comm) {
+  torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> momenta;
+  if (optimizer != nullptr) momenta = MomentaOf(*optimizer);
+  std::int64_t mine = 0;
+  for (const at::Tensor& momentum : momenta) mine += momentum.numel();
+  const std::int64_t size = AgreedSize(mine, comm);
+  if (size == 0) return;
+
+  const auto options = mine > 0 ? momenta.front().options() : at::TensorOptions().dtype(at::kFloat);
+  const at::Tensor message = at::zeros({size + 1}, options);  // and the number of contributors
+  // Calls visit(momentum, its part of the message) for each.
+  const auto for_each = [&](auto visit) {
+    std::int64_t at = 0;
+    for (at::Tensor& momentum : momenta) {
+      visit(momentum, message.narrow(0, at, momentum.numel()).view(momentum.sizes()));
+      at += momentum.numel();
+    }
+  };
+  for_each([](const at::Tensor& momentum, const at::Tensor& part) { part.copy_(momentum); });
+  contributes = contributes && mine > 0 && message.isfinite().all().item<bool>();
+  if (!contributes) message.zero_();
+  message.select(0, size).fill_(contributes ? 1 : 0);
+  comm.AllReduceSum(message);
+  const double contributors = message.select(0, size).item<double>();
+  if (contributors == 0) return;
+  message.mul_(1 / contributors);
+  for_each([](at::Tensor& momentum, const at::Tensor& part) { momentum.copy_(part); });
+}
+
+}  // namespace swarmsync
