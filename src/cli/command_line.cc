@@ -56,6 +56,8 @@ int Guarded(const Action& action, const bool& verbose) {
 
 }  // namespace
 
+void PrintWarning(const std::string& warning) { fmt::print(stderr, "swarmsync: warning: {}\n", warning); }
+
 int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models) {
   CommandContext context{models, MonotonicSeconds(), {}};
   KeepFreedMemory();

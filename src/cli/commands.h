@@ -29,4 +29,7 @@ void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& r
 void AddDataCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);
 
+// A line on the error output about something that stops nothing.
+void PrintWarning(const std::string& warning);
+
 }  // namespace swarmsync

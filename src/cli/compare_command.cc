@@ -11,8 +11,10 @@
 #include <cmath>
 #include <deque>
 #include <future>
+#include <set>
 #include <thread>
 #include <type_traits>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/parent.h"
@@ -39,7 +41,7 @@ constexpr const char* kGroup = "The comparison";
 // Flags of train that a comparison sets itself, and those that hold a list for one run.
 const std::vector<std::string> kOwn = {"seed", "out", "overwrite", "quiet", "progress", "validation"};
 const std::vector<std::string> kForAll = {"dataset", "sync", "period"};
-const std::vector<std::string> kListForOneRun = {"worker-lr", "label-noise"};
+const std::vector<std::string> kListForOneRun = {"worker-lr", "label-noise", "schedule"};
 
 bool Contains(const std::vector<std::string>& list, const std::string& text) {
   return std::find(list.begin(), list.end(), text) != list.end();
@@ -49,7 +51,7 @@ struct CompareArguments {
   // Flags of train and their texts, "" where not given. A deque, for CLI11 keeps references to the texts.
   std::deque<std::pair<std::string, std::string>> train;
   std::string seeds = "1,2,3,4,5", tuning_seeds = "101";
-  std::int64_t validation = 5000, samples = 0;
+  std::int64_t validation = 5000, tuning_epochs = 0, samples = 0;
   int extensions = 6, finalists = 0, jobs = 1;
   std::string budget = "epochs", baseline, out;
   bool retry_failed = false, quiet = false;
@@ -76,6 +78,11 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
   add("--seeds", arguments.seeds, "seeds of the final runs, on the test set");
   add("--tuning-seeds", arguments.tuning_seeds, "seeds of the runs that choose the setting");
   add("--validation", arguments.validation, "training samples held out while tuning")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--tuning-epochs", arguments.tuning_epochs,
+                  "length of the runs that choose the setting, where trainings are long [as the final runs]")
+      ->group(kGroup)
       ->check(CLI::PositiveNumber);
   add("--budget", arguments.budget,
       "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
@@ -208,6 +215,7 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
   options.tuning_seeds = ValuesOf("tuning-seeds", arguments.tuning_seeds);
   options.final_seeds = ValuesOf("seeds", arguments.seeds);
   options.validation = arguments.validation;
+  options.tuning_epochs = arguments.tuning_epochs;
   options.extensions = arguments.extensions;
   options.finalists = arguments.finalists;
   options.budget = ParseEnum<Budget>(arguments.budget);
@@ -234,6 +242,10 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
         "seeds or more",
         options.finalists));
   }
+  if (options.tuning_epochs > 0 &&
+      (options.common.count("steps") > 0 || options.budget == Budget::kSamples)) {
+    throw UsageError("--tuning-epochs needs final runs whose length is in epochs; give --epochs");
+  }
   const bool by_samples = options.budget == Budget::kSamples;
   if (by_samples != (options.samples > 0)) {
     throw UsageError("--budget samples and --samples N belong together; give both or none");
@@ -249,17 +261,21 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
   return options;
 }
 
-// Finds out before the first run what would stop the last.
-void CheckAll(const CompareOptions& options, const ModelRegistry& models) {
+// Finds out before the first run what would stop the last. Returns what the user should know all the same.
+std::set<std::string> CheckAll(const CompareOptions& options, const ModelRegistry& models) {
   const Outcomes none = [](const Flags&) { return std::nullopt; };
+  std::set<std::string> warnings;
   for (const Group& group : Groups(options)) {
     bool first = true;
     for (const PlannedRun& run : PlanGroup(options, group, none).missing) {
       const TrainConfig config = ConfigOf(run.flags);
-      if (first) CheckRun(config, models, static_cast<int>(config.workers));
-      first = false;
+      if (std::exchange(first, false)) {
+        for (const std::string& warning : CheckRun(config, models, static_cast<int>(config.workers)))
+          warnings.insert(warning);
+      }
     }
   }
+  return warnings;
 }
 
 std::string Duration(double seconds) {
@@ -407,7 +423,9 @@ void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& ou
 
 int Compare(const CompareArguments& arguments, const CommandContext& context) {
   const CompareOptions options = OptionsFrom(arguments);
-  CheckAll(options, context.models);
+  for (const std::string& warning : CheckAll(options, context.models)) {
+    if (!arguments.quiet) PrintWarning(warning);
+  }
   const fs::path out = fs::absolute(arguments.out), runs = out / "runs.jsonl";
   PrepareDirectory(out, runs);
   RunStore store(runs);

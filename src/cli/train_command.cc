@@ -49,6 +49,11 @@ TrainConfig Complete(TrainConfig config, int workers) {
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
   config.out = std::filesystem::absolute(config.out).string();
+  // Whoever loads the saved model looks for its code there.
+  if (const std::string prefix = "torchscript:";
+      config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
+    config.model = prefix + std::filesystem::absolute(config.model.substr(prefix.size())).string();
+  }
   if (config.min_workers == 0) config.min_workers = workers;
   if (config.threads_per_worker == 0) {
     const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
@@ -63,7 +68,9 @@ TrainConfig Complete(TrainConfig config, int workers) {
 }
 
 void PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
-  CheckRun(config, models, static_cast<int>(config.workers));
+  for (const std::string& warning : CheckRun(config, models, static_cast<int>(config.workers))) {
+    if (!config.quiet) PrintWarning(warning);
+  }
   const RunFiles files{config.out};
   PrepareRunDirectory(files, config.overwrite ? Existing::kOverwrite : Existing::kRefuse);
   WriteFileAtomically(files.config(), ToJsonText(config));
@@ -86,13 +93,10 @@ std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI
 
 void Warn(const TrainConfig& config, const CLI::App& command) {
   if (config.quiet) return;
-  for (const std::string& warning : Warnings(config.swarm))
-    fmt::print(stderr, "swarmsync: warning: {}\n", warning);
+  for (const std::string& warning : Warnings(config.swarm)) PrintWarning(warning);
   for (const std::string& flag : FlagsWithoutEffect(config, command))
-    fmt::print(stderr, "swarmsync: warning: {} does nothing with --sync {}\n", flag, config.sync);
-  if (const std::string warning = BlasWarning(); !warning.empty()) {
-    fmt::print(stderr, "swarmsync: warning: {}\n", warning);
-  }
+    PrintWarning(fmt::format("{} does nothing with --sync {}", flag, config.sync));
+  if (const std::string warning = BlasWarning(); !warning.empty()) PrintWarning(warning);
 }
 
 void PrintPlan(const TrainConfig& config) {

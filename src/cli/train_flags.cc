@@ -40,8 +40,8 @@ struct FlagAdder {
     } else if constexpr (std::is_enum_v<T>) {
       option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseEnum<T>(text); });
       option->type_name("NAME")->default_str(ToString(member));
-    } else if constexpr (std::is_same_v<T, Sharding>) {
-      option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseSharding(text); });
+    } else if constexpr (kIsText<T>) {
+      option = AddParsed(flag, help, [&member](const std::string& text) { ParseText(text, member); });
       option->type_name("NAME")->default_str(ToString(member));
     } else if constexpr (std::is_same_v<T, Inertia>) {
       option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseInertia(text); });

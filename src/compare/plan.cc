@@ -62,7 +62,10 @@ PlannedRun RunOf(const CompareOptions& options, const Group& group, Stage stage,
   run.flags["sync"] = group.sync;
   run.flags["period"] = std::to_string(group.run_period);
   run.flags["seed"] = seed;
-  if (stage == Stage::kTune) run.flags["validation"] = std::to_string(options.validation);
+  if (stage == Stage::kTune) {
+    run.flags["validation"] = std::to_string(options.validation);
+    if (options.tuning_epochs > 0) run.flags["epochs"] = std::to_string(options.tuning_epochs);
+  }
   if (options.budget == Budget::kSamples) {
     const std::int64_t batch = std::stoll(run.flags.at("batch-size")) * std::stoll(run.flags.at("workers"));
     run.flags["steps"] = std::to_string(std::max<std::int64_t>(1, options.samples / batch));

@@ -43,7 +43,8 @@ struct CompareOptions {
   std::vector<Axis> axes;  // the grid, the same for all synchronizers but for options that only some have
   Flags common;            // of all runs
   std::vector<std::string> tuning_seeds, final_seeds;
-  std::int64_t validation = 0;  // training samples held out while tuning
+  std::int64_t validation = 0;     // training samples held out while tuning
+  std::int64_t tuning_epochs = 0;  // of a run that chooses the setting; 0: as long as a final one
   Budget budget = Budget::kEpochs;
   std::int64_t samples = 0;  // of Budget::kSamples
   int extensions = 0;        // how often each part of a grid may be extended

@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 constexpr const char* kLogDirectory = "logs";
 
 std::vector<fs::path> AllFiles(const RunFiles& files) {
-  return {files.config(), files.workers(), files.metrics(), files.summary(), files.model(), files.report()};
+  return {files.config(), files.workers(), files.metrics(), files.summary(),
+          files.model(),  files.script(),  files.report()};
 }
 
 void RemoveEarlierRun(const RunFiles& files) {

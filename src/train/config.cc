@@ -37,7 +37,7 @@ void RequireOneEach(const std::vector<double>& numbers, const char* flag, std::i
 
 template <class T>
 Json ToJson(const T& member) {
-  if constexpr (std::is_enum_v<T> || std::is_same_v<T, Sharding>) {
+  if constexpr (std::is_enum_v<T> || kIsText<T>) {
     return ToString(member);
   } else if constexpr (std::is_same_v<T, Inertia>) {
     if (member.is_open()) return Json();
@@ -53,8 +53,8 @@ template <class T>
 void FromJson(const Json& json, T& member) {
   if constexpr (std::is_enum_v<T>) {
     member = ParseEnum<T>(json.get<std::string>());
-  } else if constexpr (std::is_same_v<T, Sharding>) {
-    member = ParseSharding(json.get<std::string>());
+  } else if constexpr (kIsText<T>) {
+    ParseText(json.get<std::string>(), member);
   } else if constexpr (std::is_same_v<T, Inertia>) {
     if (json.is_string()) {
       member = ParseInertia(json.get<std::string>());
@@ -109,10 +109,25 @@ void Validate(const TrainConfig& c) {
     throw UsageError(
         fmt::format("--momentum is {}; it belongs to sgd, and the optimizer is adamw", c.momentum));
   }
+  Require(c.image_size >= 0 && c.image_size <= 65535, "image-size", c.image_size, "from 1 to 65535");
+  if (c.image_size > 0 && c.dataset.rfind("images:", 0) != 0) {
+    throw UsageError(fmt::format("--image-size is {} with --dataset {}; it belongs to images:DIR",
+                                 c.image_size, c.dataset));
+  }
+  Require(c.loader_threads >= 0 && c.loader_threads <= 256, "loader-threads", c.loader_threads,
+          "from 0 to 256");
+  Require(std::isfinite(c.lr_warmup) && c.lr_warmup >= 0, "lr-warmup", c.lr_warmup, "a number of at least 0");
+  Require(c.label_smoothing >= 0 && c.label_smoothing < 1, "label-smoothing", c.label_smoothing,
+          "at least 0 and below 1");
+  Require(std::isfinite(c.clip_grad_norm) && c.clip_grad_norm >= 0, "clip-grad-norm", c.clip_grad_norm,
+          "a number of at least 0");
+  Require(c.batch_size >= 1, "batch-size", c.batch_size, "at least 1");
+  Require(c.accumulate >= 1 && c.accumulate <= c.batch_size, "accumulate", c.accumulate,
+          "from 1 to the batch size");
+  Require(c.recalibrate >= 0, "recalibrate", c.recalibrate, "at least 0");
   Require(c.epochs >= 0, "epochs", c.epochs, "at least 1");
   Require(c.steps >= 0, "steps", c.steps, "at least 1");
   if (c.epochs > 0 && c.steps > 0) throw UsageError("--epochs and --steps are both given; give one of them");
-  Require(c.batch_size >= 1, "batch-size", c.batch_size, "at least 1");
   Require(c.period >= 1, "period", c.period, "at least 1");
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
@@ -150,6 +165,8 @@ SyncOptions SyncOptionsOf(const TrainConfig& config) {
   options.fitness = config.fitness;
   options.guard = config.guard;
   options.momentum_at_sync = config.momentum_at_sync;
+  options.buffers = config.buffers;
+  options.clip_grad_norm = config.clip_grad_norm;
   options.final_average = config.final_average;
   return options;
 }

@@ -1,18 +1,37 @@
 #pragma once
 
+#include <string>
+#include <type_traits>
+
 #include "swarmsync/train/config.h"
 
 namespace swarmsync {
+
+// Members that are written as text of their own.
+inline void ParseText(const std::string& text, Sharding& member) { member = ParseSharding(text); }
+inline void ParseText(const std::string& text, Schedule& member) { member = ParseSchedule(text); }
+template <class T>
+inline constexpr bool kIsText = std::is_same_v<T, Sharding> || std::is_same_v<T, Schedule>;
 
 // Calls visit(name, member, help, group) for each flag of `train`, in the order of --help. name: without
 // dashes in front; config.json has underscores where the flag has dashes.
 template <class Config, class Visitor>
 void VisitFields(Config& c, Visitor&& visit) {
   constexpr const char* kData = "Data and model";
-  visit("dataset", c.dataset, "mnist, fashion-mnist, or idx:DIR for the four IDX files of a directory",
+  visit("dataset", c.dataset,
+        "mnist, fashion-mnist, cifar10; idx:DIR for the four IDX files of a directory, cifar:DIR for "
+        "CIFAR-10's "
+        "binary files, images:DIR for a folder of class folders of PNG and JPEG files",
         kData);
   visit("data-dir", c.data_dir, "where data sets are kept [$SWARMSYNC_DATA_DIR or ~/.local/share/swarmsync]",
         kData);
+  visit("image-size", c.image_size,
+        "images:DIR: height and width that the images are resized to [the size that most of them have]",
+        kData);
+  visit("augment", c.augment,
+        "none or standard (padded by 4, a random crop of the old size, every second image mirrored)", kData);
+  visit("loader-threads", c.loader_threads,
+        "threads of each worker that read mini-batches ahead; 0 reads each when its step begins", kData);
   visit("validation", c.validation, "hold out this many training samples and evaluate on them", kData);
   visit("shard", c.shard,
         "iid (all draw from all samples) or label-skew:ALPHA (each has its own mix of classes, from a "
@@ -21,7 +40,10 @@ void VisitFields(Config& c, Visitor&& visit) {
         kData);
   visit("label-noise", c.label_noise,
         "one number for each worker, A,B,...: this part of its training labels is drawn at random", kData);
-  visit("model", c.model, "lenet5 or mlp", kData);
+  visit("model", c.model,
+        "lenet5, mlp, resnet8, resnet18, resnet20, vgg11, or torchscript:FILE for a module that "
+        "torch.jit.save wrote",
+        kData);
 
   constexpr const char* kRecipe = "Recipe";
   visit("optimizer", c.optimizer, "local optimizer: sgd or adamw", kRecipe);
@@ -29,10 +51,23 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("worker-lr", c.worker_lr, "a learning rate for each worker, A,B,..., instead of --lr", kRecipe);
   visit("momentum", c.momentum, "momentum of sgd", kRecipe);
   visit("nesterov", c.nesterov, "Nesterov momentum", kRecipe);
-  visit("weight-decay", c.weight_decay, "L2 penalty (sgd) or decoupled decay (adamw)", kRecipe);
+  visit("weight-decay", c.weight_decay,
+        "L2 penalty (sgd) or decoupled decay (adamw), not of biases and BatchNorm's parameters", kRecipe);
+  visit("decay-all", c.decay_all, "decay biases and BatchNorm's parameters too", kRecipe);
+  visit("schedule", c.schedule,
+        "of the learning rate: constant, cosine, or step:E1,E2,...@GAMMA (times GAMMA, by default 0.1, after "
+        "each of "
+        "these epochs)",
+        kRecipe);
+  visit("lr-warmup", c.lr_warmup, "epochs during which the learning rate rises from 0", kRecipe);
+  visit("label-smoothing", c.label_smoothing, "this part of a label is spread over all classes", kRecipe);
+  visit("clip-grad-norm", c.clip_grad_norm, "scale the gradient down to this norm; 0: off", kRecipe);
   visit("epochs", c.epochs, "length of the training in epochs [5]", kRecipe);
   visit("steps", c.steps, "length of the training in steps of one worker, instead of --epochs", kRecipe);
   visit("batch-size", c.batch_size, "samples in a mini-batch of each worker", kRecipe);
+  visit("accumulate", c.accumulate, "go through a mini-batch in so many parts, which takes less memory",
+        kRecipe);
+  visit("amp", c.amp, "mixed precision: none or bf16", kRecipe);
 
   constexpr const char* kSync = "Synchronization";
   visit("sync", c.sync,
@@ -42,7 +77,11 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("sync-warmup-steps", c.sync_warmup_steps,
         "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)", kSync);
   visit("momentum-at-sync", c.momentum_at_sync,
-        "the local optimizer's state after an exchange: keep or reset", kSync);
+        "the local optimizer's state after an exchange: keep, reset, or average (over the workers)", kSync);
+  visit("buffers", c.buffers,
+        "BatchNorm's statistics at an exchange: average, guide (all take the best worker's) or local", kSync);
+  visit("recalibrate", c.recalibrate,
+        "mini-batches of each worker that renew BatchNorm's statistics for the final model", kSync);
   visit("final-average", c.final_average,
         "the final model is the average of all rounds, round k weighted by about k to this power; "
         "0: the last [pso-ps, informed-pso-ps 8; others 0]",

@@ -1,10 +1,12 @@
 #include "swarmsync/train/run_worker.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <numeric>
 #include <optional>
 
@@ -20,6 +22,7 @@
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/model_file.h"
 #include "swarmsync/train/trainer.h"
+#include "train/autocast.h"
 
 namespace swarmsync {
 namespace {
@@ -32,6 +35,23 @@ constexpr std::int64_t kProbeSize = 512;
 
 std::filesystem::path DataDir(const TrainConfig& config) {
   return config.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(config.data_dir);
+}
+
+Dataset OpenData(const TrainConfig& config) {
+  DatasetOptions options;
+  if (config.image_size > 0) options.shape = ImageShape{3, config.image_size, config.image_size};
+  return OpenDataset(config.dataset, DataDir(config), options);
+}
+
+// A line about the image files that were left out, or nothing.
+std::vector<std::string> SkippedFiles(const Dataset& data) {
+  if (data.skipped.empty()) return {};
+  constexpr std::size_t kNamed = 5;
+  const std::size_t named = std::min(kNamed, data.skipped.size()), more = data.skipped.size() - named;
+  return {fmt::format("{} image file{} could not be read and {} skipped: {}{}", data.skipped.size(),
+                      data.skipped.size() == 1 ? "" : "s", data.skipped.size() == 1 ? "was" : "were",
+                      fmt::join(data.skipped.begin(), data.skipped.begin() + named, "; "),
+                      more > 0 ? fmt::format("; and {} more", more) : "")};
 }
 
 ModelInput InputOf(const Dataset& data) {
@@ -99,21 +119,59 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
   return model;
 }
 
-// The optimizer works on all weights as one tensor: one pass over memory instead of a few small ones.
+// Some neighbouring slots of the flat weights, with their gradient, as one parameter.
+at::Tensor Run(const FlatParams& params, std::int64_t begin, std::int64_t end) {
+  at::Tensor weights = params.weights().detach().narrow(0, begin, end - begin).detach();
+  weights.mutable_grad() = params.gradients().narrow(0, begin, end - begin).detach();
+  return weights;
+}
+
+// The weights as few tensors as can be, which takes fewer passes over memory: one, or where weight decay
+// spares biases and BatchNorm's parameters (which have one dimension), runs of tensors that are alike.
+struct DecayGroups {
+  std::vector<at::Tensor> decayed, spared;
+};
+
+DecayGroups GroupForDecay(const FlatParams& params, bool decay_all) {
+  DecayGroups groups;
+  const auto& slots = params.slots();
+  const auto is_spared = [&](std::size_t i) { return !decay_all && slots[i].sizes.size() <= 1; };
+  for (std::size_t first = 0, next; first < slots.size(); first = next) {
+    for (next = first + 1; next < slots.size() && is_spared(next) == is_spared(first);) ++next;
+    const std::int64_t end = next < slots.size() ? slots[next].offset : params.weights().numel();
+    (is_spared(first) ? groups.spared : groups.decayed).push_back(Run(params, slots[first].offset, end));
+  }
+  return groups;
+}
+
+template <class Optimizer, class Options>
+std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const DecayGroups& groups, const Options& options) {
+  std::vector<torch::optim::OptimizerParamGroup> param_groups;
+  const auto add = [&](const std::vector<at::Tensor>& tensors, Options of_group) {
+    if (!tensors.empty()) param_groups.emplace_back(tensors, std::make_unique<Options>(of_group));
+  };
+  add(groups.decayed, options);
+  add(groups.spared, Options(options).weight_decay(0));
+  return std::make_unique<Optimizer>(std::move(param_groups), options);
+}
+
 std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainConfig& config, const FlatParams& params,
                                                        int rank) {
   const double lr = LearningRate(config, rank);
-  at::Tensor weights = params.weights().detach();
-  weights.mutable_grad() = params.gradients();
-  const std::vector<at::Tensor> all{weights};
+  const DecayGroups groups = GroupForDecay(params, config.decay_all || config.weight_decay == 0);
   if (config.optimizer == OptimizerKind::kAdamW) {
-    return std::make_unique<torch::optim::AdamW>(
-        all, torch::optim::AdamWOptions(lr).weight_decay(config.weight_decay));
+    return MakeOptimizer<torch::optim::AdamW>(
+        groups, torch::optim::AdamWOptions(lr).weight_decay(config.weight_decay));
   }
-  return std::make_unique<torch::optim::SGD>(all, torch::optim::SGDOptions(lr)
+  return MakeOptimizer<torch::optim::SGD>(groups, torch::optim::SGDOptions(lr)
                                                       .momentum(config.momentum)
                                                       .weight_decay(config.weight_decay)
                                                       .nesterov(config.nesterov));
+}
+
+Recipe RecipeOf(const TrainConfig& config, int rank) {
+  return {LearningRate(config, rank), config.schedule,   config.lr_warmup,
+          config.label_smoothing,     config.accumulate, config.amp};
 }
 
 // The loss at the model's weights on a batch that is the same for all workers and rounds.
@@ -168,8 +226,8 @@ class Recorder : public TrainObserver {
 
   void OnProgress(const Progress& progress) override { Tell(progress); }
 
-  void OnLoss(std::int64_t step, double epoch, double mean_loss) override {
-    Append({{"event", "loss"}, {"step", step}, {"epoch", epoch}, {"loss", mean_loss}});
+  void OnLoss(std::int64_t step, double epoch, double mean_loss, double lr) override {
+    Append({{"event", "loss"}, {"step", step}, {"epoch", epoch}, {"loss", mean_loss}, {"lr", lr}});
   }
 
   void OnRound(const RoundRecord& round, double epoch, double bytes) override {
@@ -241,12 +299,14 @@ Ledger MeanOverWorkers(const Ledger& mine, Communicator& comm) {
 
 }  // namespace
 
-void CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
+std::vector<std::string> CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
   Validate(config);
-  const Dataset data = OpenDataset(config.dataset, DataDir(config));
-  models.Make(config.model, InputOf(data));
+  const Dataset data = OpenData(config);
+  const auto model = models.Make(config.model, InputOf(data));
+  if (config.amp != Amp::kNone) CheckAutocast(config.amp, *model, data.shape);
   MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
               world_size, 0);
+  return SkippedFiles(data);
 }
 
 void RunWorker(const TrainConfig& config, const WorkerContext& context) {
@@ -254,7 +314,7 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const RunFiles files{config.out};
   UseThreads(static_cast<int>(config.threads_per_worker));
 
-  const Dataset clean = OpenDataset(config.dataset, DataDir(config));
+  const Dataset clean = OpenData(config);
   const Dataset data = WithLabelNoise(clean, config, comm.rank());
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
   ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());
@@ -272,8 +332,12 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
     sync_options.probe = MakeProbe(*model, *clean.train, split);
   const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);
 
-  Trainer trainer(*model, params, *optimizer, *sync, comm, data, sampler, *clean.train, split.validation,
-                  {total_steps, config.log_every, [&] { return BytesPerWorker(counted); }});
+  const Augmenter augmenter(config.augment, data.shape, data.normalization, config.seed);
+  const SampleIds validation{split.validation.data(), static_cast<std::int64_t>(split.validation.size())};
+  Trainer trainer(
+      {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
+      {total_steps, config.log_every, config.loader_threads, config.recalibrate,
+       RecipeOf(config, comm.rank()), [&] { return BytesPerWorker(counted); }});
   Recorder recorder(files, config, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
@@ -281,7 +345,10 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
 
   LapTimer timer;
   result.ledger.setup += setup_seconds;
-  if (comm.rank() == 0) SaveModel(files.model(), *model, config.model, data);
+  if (comm.rank() == 0) {
+    SaveModel(files.model(), *model, config.model, data);
+    model->SaveScript(files.script());
+  }
   result.ledger.checkpoint = timer.Lap();
   comm.Barrier();
   result.ledger.wait += timer.Lap();

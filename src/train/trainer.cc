@@ -9,53 +9,61 @@
 
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
+#include "train/autocast.h"
 #include "train/shared_clock.h"
 
 namespace swarmsync {
 namespace {
 
 constexpr double kProgressSeconds = 0.1;
+constexpr std::int64_t kReadAhead = 3;  // mini-batches, beside one for each thread that reads
 
 SampleIds ViewOf(const std::vector<std::int64_t>& ids) {
   return {ids.data(), static_cast<std::int64_t>(ids.size())};
 }
 
+BatchMemory MemoryOf(const at::Tensor& images, const at::Tensor& labels) {
+  return {images.data_ptr<float>(), labels.data_ptr<std::int64_t>()};
+}
+
 }  // namespace
 
-Trainer::Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optimizer& optimizer,
-                 Synchronizer& sync, Communicator& comm, const Dataset& data, ShardedSampler& sampler,
-                 const ImageSet& validation_set, std::vector<std::int64_t> validation_ids,
-                 TrainerOptions options)
-    : model_(model),
-      params_(params),
-      optimizer_(optimizer),
-      sync_(sync),
-      comm_(comm),
-      data_(data),
-      sampler_(sampler),
-      validation_set_(validation_set),
-      validation_ids_(std::move(validation_ids)),
-      test_ids_(static_cast<std::size_t>(data.test->size())),
-      options_(options),
-      images_(at::empty({sampler.batch_size(), data.shape.channels, data.shape.height, data.shape.width})),
-      labels_(at::empty({sampler.batch_size()}, at::kLong)),
-      final_weights_(params.NewState()),
-      own_weights_(params.NewState()) {
+Trainer::Trainer(const TrainerParts& parts, TrainerOptions options)
+    : parts_(parts),
+      options_(std::move(options)),
+      test_ids_(static_cast<std::size_t>(parts.data.test->size())),
+      calibration_sampler_(parts.sampler),
+      final_weights_(parts.params.NewState()),
+      final_buffers_(at::zeros_like(parts.params.buffers())),
+      own_weights_(parts.params.NewState()),
+      own_buffers_(at::zeros_like(parts.params.buffers())) {
   std::iota(test_ids_.begin(), test_ids_.end(), 0);
+  const ImageShape shape = parts.data.shape;
+  const std::int64_t batch = parts.sampler.batch_size();
+  const std::int64_t places = options_.loader_threads == 0 ? 1 : options_.loader_threads + kReadAhead;
+  for (std::int64_t i = 0; i < places; ++i) {
+    images_.push_back(at::empty({batch, shape.channels, shape.height, shape.width}));
+    labels_.push_back(at::empty({batch}, at::kLong));
+  }
 }
 
 TrainResult Trainer::Run(TrainObserver& observer) {
   LapTimer timer;
-  clock_offset_ = ClockOffset(comm_);
+  clock_offset_ = ClockOffset(parts_.comm);
   ledger_.setup += timer.Lap();
-  const std::int64_t steps_per_epoch = sampler_.steps_per_epoch();
+  const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
+  std::vector<BatchMemory> memory;
+  for (std::size_t i = 0; i < images_.size(); ++i) memory.push_back(MemoryOf(images_[i], labels_[i]));
+  loader_ = std::make_unique<BatchLoader>(*parts_.data.train, parts_.sampler, parts_.augmenter,
+                                          options_.total_steps, std::move(memory),
+                                          static_cast<int>(options_.loader_threads));
   started_ = MonotonicSeconds();
   TrainObserver::Epoch record;
   TrainResult result;
   for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
     const double bytes_before = options_.bytes_sent();
-    const double train_loss = TrainEpoch(epoch, observer);
+    const double train_loss = TrainEpoch(observer);
     result.bytes_sent += options_.bytes_sent() - bytes_before;
     timer.Lap();
     record = EvaluateEpoch(epoch, train_loss, epoch + 1 == num_epochs);
@@ -63,57 +71,60 @@ TrainResult Trainer::Run(TrainObserver& observer) {
     ledger_.evaluate += timer.Lap();
   }
   const double seconds = MonotonicSeconds() - started_ - ledger_.evaluate;
+  loader_.reset();
 
-  params_.weights().copy_(final_weights_);
+  parts_.params.weights().copy_(final_weights_);
+  parts_.params.buffers().copy_(final_buffers_);
   result.epochs = static_cast<double>(options_.total_steps) / static_cast<double>(steps_per_epoch);
   result.train_loss = record.train_loss;
   result.test = *record.test;
   result.validation = record.validation;
   result.ledger = ledger_;
   result.samples_per_second =
-      static_cast<double>(options_.total_steps * sampler_.batch_size() * comm_.size()) / seconds;
+      static_cast<double>(options_.total_steps * parts_.sampler.batch_size() * parts_.comm.size()) / seconds;
   return result;
 }
 
 // The steps of one epoch. Returns the mean mini-batch loss over all workers.
-double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
-  const std::int64_t steps = std::min(sampler_.steps_per_epoch(), options_.total_steps - sync_.steps());
+double Trainer::TrainEpoch(TrainObserver& observer) {
+  const std::int64_t steps =
+      std::min(parts_.sampler.steps_per_epoch(), options_.total_steps - parts_.sync.steps());
+  parts_.model.train();
   LossSum epoch_loss, logged_loss;
   double last_progress = 0;
   LapTimer timer;
   for (std::int64_t step = 0; step < steps; ++step) {
     observer.CheckStop();
-    const SampleIds ids = sampler_.Indices(epoch, step);
-    data_.train->Fill(ids.data, ids.size, images_.data_ptr<float>(), labels_.data_ptr<std::int64_t>());
+    const std::size_t batch = loader_->Next();
     ledger_.data += timer.Lap();
 
-    const std::int64_t rounds_before = sync_.rounds();
+    const std::int64_t rounds_before = parts_.sync.rounds();
     const double bytes_before = options_.bytes_sent();
-    params_.ZeroGrad();
-    const at::Tensor loss = at::cross_entropy_loss(model_.forward(images_), labels_);
-    loss.backward();
-    sync_.Step(optimizer_, loss);
+    const double lr = ScheduledRate();
+    for (auto& group : parts_.optimizer.param_groups()) group.options().set_lr(lr);
+    const at::Tensor loss = Backward(images_[batch], labels_[batch]);
+    parts_.sync.Step(parts_.optimizer, loss);
     epoch_loss.Add(loss);
     logged_loss.Add(loss);
     double in_exchange = 0;
-    for (const SyncSpan& span : sync_.TakeSpans()) {
+    for (const SyncSpan& span : parts_.sync.TakeSpans()) {
       in_exchange += span.seconds;
       spans_.push_back(span);
     }
     in_exchanges_ += in_exchange;
 
-    if (sync_.rounds() != rounds_before) {
+    if (parts_.sync.rounds() != rounds_before) {
       round_bytes_.push_back(options_.bytes_sent() - bytes_before);
     }
-    const bool last = sync_.steps() == options_.total_steps;
+    const bool last = parts_.sync.steps() == options_.total_steps;
     if (last || MonotonicSeconds() - last_progress > kProgressSeconds) {
       last_progress = MonotonicSeconds();
       observer.OnProgress(MakeProgress(logged_loss.Mean()));
     }
-    if (sync_.steps() % options_.log_every == 0) {
+    if (parts_.sync.steps() % options_.log_every == 0) {
       const double epochs_done =
-          static_cast<double>(sync_.steps()) / static_cast<double>(sampler_.steps_per_epoch());
-      observer.OnLoss(sync_.steps(), epochs_done, logged_loss.Mean());
+          static_cast<double>(parts_.sync.steps()) / static_cast<double>(parts_.sampler.steps_per_epoch());
+      observer.OnLoss(parts_.sync.steps(), epochs_done, logged_loss.Mean(), lr);
       logged_loss = LossSum();
     }
     ledger_.compute += timer.Lap() - in_exchange;
@@ -125,18 +136,57 @@ double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
   return mean_loss;
 }
 
+// Forward and backward of a mini-batch, in parts whose gradients add up to that of the whole. Returns its
+// mean loss.
+at::Tensor Trainer::Backward(const at::Tensor& images, const at::Tensor& labels) {
+  const Recipe& recipe = options_.recipe;
+  const std::int64_t batch = images.size(0);
+  at::Tensor loss;
+  parts_.params.ZeroGrad();
+  for (std::int64_t part = 0; part < recipe.accumulate; ++part) {
+    const std::int64_t begin = batch * part / recipe.accumulate, end = batch * (part + 1) / recipe.accumulate;
+    at::Tensor part_loss;
+    {
+      const Autocast autocast(recipe.amp);
+      const at::Tensor logits = parts_.model.forward(images.slice(0, begin, end));
+      part_loss =
+          at::cross_entropy_loss(logits.to(at::kFloat), labels.slice(0, begin, end), {}, at::Reduction::Mean,
+                                 /*ignore_index=*/-100, recipe.label_smoothing);
+    }
+    if (recipe.accumulate == 1) {
+      part_loss.backward();
+      return part_loss;
+    }
+    part_loss = part_loss * (static_cast<double>(end - begin) / static_cast<double>(batch));
+    part_loss.backward();
+    loss = loss.defined() ? loss + part_loss.detach() : part_loss.detach();
+  }
+  return loss;
+}
+
+// The learning rate of the next step, by the samples that all workers have seen.
+double Trainer::ScheduledRate() const {
+  const auto steps_per_epoch = static_cast<double>(parts_.sampler.steps_per_epoch());
+  const Recipe& recipe = options_.recipe;
+  return recipe.lr * LearningRateFactor(recipe.schedule, recipe.lr_warmup,
+                                        static_cast<double>(parts_.sync.steps()) / steps_per_epoch,
+                                        1 / steps_per_epoch,
+                                        static_cast<double>(options_.total_steps) / steps_per_epoch);
+}
+
 // Puts together what the workers saw of the rounds of an epoch.
 void Trainer::TellRounds(TrainObserver& observer) {
   static_assert(std::is_trivially_copyable_v<RoundTrace>);
-  const std::vector<RoundTrace> mine = sync_.TakeTraces();
-  std::vector<RoundTrace> all(mine.size() * static_cast<std::size_t>(comm_.size()));
-  comm_.AllGatherBytes(mine.data(), mine.size() * sizeof(RoundTrace), all.data());
+  const std::vector<RoundTrace> mine = parts_.sync.TakeTraces();
+  std::vector<RoundTrace> all(mine.size() * static_cast<std::size_t>(parts_.comm.size()));
+  parts_.comm.AllGatherBytes(mine.data(), mine.size() * sizeof(RoundTrace), all.data());
   // Exchanges of gradients, during a warm-up, leave no traces.
   const std::size_t first = round_bytes_.size() - mine.size();
   for (std::size_t k = 0; k < mine.size(); ++k) {
     std::vector<RoundTrace> traces;
     for (std::size_t at = k; at < all.size(); at += mine.size()) traces.push_back(all[at]);
-    const double epoch = static_cast<double>(mine[k].step) / static_cast<double>(sampler_.steps_per_epoch());
+    const double epoch =
+        static_cast<double>(mine[k].step) / static_cast<double>(parts_.sampler.steps_per_epoch());
     observer.OnRound(rounds_.Combine(traces), epoch, round_bytes_[first + k]);
   }
   round_bytes_.clear();
@@ -146,18 +196,18 @@ void Trainer::TellRounds(TrainObserver& observer) {
 // loss of the epoch over all workers. Throws RunError when no worker's loss is finite.
 double Trainer::SettleAccounts(const LossSum& epoch_loss) {
   LapTimer timer;
-  comm_.Barrier();
+  parts_.comm.Barrier();
   ledger_.wait += timer.Lap();
 
   std::vector<double> mine{epoch_loss.Mean()};
   for (SyncSpan& span : spans_) mine.push_back(span.arrival += clock_offset_);
-  const std::vector<double> all = comm_.AllGather(mine);
+  const std::vector<double> all = parts_.comm.AllGather(mine);
   std::vector<double> last_arrivals(spans_.size());
   double loss = 0;
   int finite = 0;
-  for (int rank = 0; rank < comm_.size(); ++rank) {
+  for (int rank = 0; rank < parts_.comm.size(); ++rank) {
     const double* theirs = all.data() + rank * mine.size();
-    loss += theirs[0] / comm_.size();
+    loss += theirs[0] / parts_.comm.size();
     if (std::isfinite(theirs[0])) ++finite;
     for (std::size_t k = 0; k < spans_.size(); ++k)
       last_arrivals[k] = std::max(last_arrivals[k], theirs[k + 1]);
@@ -172,7 +222,7 @@ double Trainer::SettleAccounts(const LossSum& epoch_loss) {
     throw RunError(
         fmt::format("training diverged on all workers: the mean loss of the epoch that ended at step {} is "
                     "{}; lower the learning rate",
-                    sync_.steps(), loss));
+                    parts_.sync.steps(), loss));
   }
   return loss;
 }
@@ -180,37 +230,62 @@ double Trainer::SettleAccounts(const LossSum& epoch_loss) {
 // Evaluates the model as the synchronizer would leave it now, then puts the worker's own weights back.
 TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_loss, bool last) {
   TrainObserver::Epoch record;
-  record.step = sync_.steps();
+  record.step = parts_.sync.steps();
   record.epoch =
-      std::min(static_cast<double>(epoch + 1),
-               static_cast<double>(sync_.steps()) / static_cast<double>(sampler_.steps_per_epoch()));
+      std::min(static_cast<double>(epoch + 1), static_cast<double>(parts_.sync.steps()) /
+                                                   static_cast<double>(parts_.sampler.steps_per_epoch()));
   record.train_loss = train_loss;
 
   torch::NoGradGuard no_grad;
-  sync_.WriteFinalModel(final_weights_);
-  own_weights_.copy_(params_.weights());
-  params_.weights().copy_(final_weights_);
-  if (!validation_ids_.empty())
-    record.validation = Evaluate(model_, validation_set_, ViewOf(validation_ids_), comm_);
-  if (last || validation_ids_.empty()) record.test = Evaluate(model_, *data_.test, ViewOf(test_ids_), comm_);
-  params_.weights().copy_(own_weights_);
+  parts_.sync.WriteFinalModel(final_weights_, final_buffers_);
+  own_weights_.copy_(parts_.params.weights());
+  own_buffers_.copy_(parts_.params.buffers());
+  parts_.params.weights().copy_(final_weights_);
+  parts_.params.buffers().copy_(final_buffers_);
+  if (options_.recalibrate > 0 && final_buffers_.numel() > 0) Recalibrate();
+  if (parts_.validation_ids.size > 0)
+    record.validation = Evaluate(parts_.model, parts_.validation_set, parts_.validation_ids, parts_.comm);
+  if (last || parts_.validation_ids.size == 0)
+    record.test = Evaluate(parts_.model, *parts_.data.test, ViewOf(test_ids_), parts_.comm);
+  parts_.params.weights().copy_(own_weights_);
+  parts_.params.buffers().copy_(own_buffers_);
   return record;
+}
+
+// The final model's buffers anew, where they are kept: each worker shows it mini-batches of its own in
+// training mode, which BatchNorm takes its running statistics from, and the mean of all is taken. Weights
+// that are a mean, or an average over rounds, have other statistics than the means of the workers' own
+// (Izmailov et al. 2018). Collective.
+void Trainer::Recalibrate() {
+  const at::Tensor images = at::empty_like(images_[0]), labels = at::empty_like(labels_[0]);
+  BatchLoader batches(*parts_.data.train, calibration_sampler_, parts_.augmenter, options_.recalibrate,
+                      {MemoryOf(images, labels)}, /*threads=*/0);
+  parts_.model.train();
+  for (std::int64_t batch = 0; batch < options_.recalibrate; ++batch) {
+    batches.Next();
+    const Autocast autocast(options_.recipe.amp);
+    parts_.model.forward(images);
+  }
+  parts_.comm.AllReduceSum(parts_.params.buffers());
+  parts_.params.buffers().mul_(1.0 / parts_.comm.size());
+  final_buffers_.copy_(parts_.params.buffers());
 }
 
 Progress Trainer::MakeProgress(double loss) const {
   Progress progress;
-  progress.step = sync_.steps();
+  progress.step = parts_.sync.steps();
   progress.total_steps = options_.total_steps;
-  const auto steps_per_epoch = static_cast<double>(sampler_.steps_per_epoch());
-  progress.epoch = static_cast<double>(sync_.steps()) / steps_per_epoch;
+  const auto steps_per_epoch = static_cast<double>(parts_.sampler.steps_per_epoch());
+  progress.epoch = static_cast<double>(parts_.sync.steps()) / steps_per_epoch;
   progress.epochs = static_cast<double>(options_.total_steps) / steps_per_epoch;
   progress.loss = loss;
   const double elapsed = MonotonicSeconds() - started_;
-  progress.samples_per_second = static_cast<double>(sync_.steps() * sampler_.batch_size() * comm_.size()) /
-                                (elapsed - ledger_.evaluate);
+  progress.samples_per_second =
+      static_cast<double>(parts_.sync.steps() * parts_.sampler.batch_size() * parts_.comm.size()) /
+      (elapsed - ledger_.evaluate);
   progress.exchange_share = in_exchanges_ / elapsed;
-  progress.seconds_left = elapsed / static_cast<double>(sync_.steps()) *
-                          static_cast<double>(options_.total_steps - sync_.steps());
+  progress.seconds_left = elapsed / static_cast<double>(parts_.sync.steps()) *
+                          static_cast<double>(options_.total_steps - parts_.sync.steps());
   return progress;
 }
 

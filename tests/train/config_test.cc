@@ -33,7 +33,10 @@ TrainConfig Changed(const Change& change) {
   return config;
 }
 
-TEST(ValidateTrainConfig, TheDefaultsAreFine) { Validate(TrainConfig{}); }
+TEST(ValidateTrainConfig, TheDefaultsAreFine) {
+  const TrainConfig defaults;
+  Validate(defaults);
+}
 
 TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllowed) {
   struct Case {
@@ -119,6 +122,17 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.min_workers = -4; }, "--min-workers", "-4", "4"},
       {[](auto& c) { c.device = "cuda"; }, "--device", "cuda", "auto or cpu"},
       {[](auto& c) { c.log_every = 0; }, "--log-every", "0", "at least 1"},
+      {[](auto& c) { c.image_size = -1; }, "--image-size", "-1", "from 1 to 65535"},
+      {[](auto& c) { c.image_size = 32; }, "--image-size", "32 with --dataset mnist", "images:DIR"},
+      {[](auto& c) { c.loader_threads = -1; }, "--loader-threads", "-1", "from 0 to 256"},
+      {[](auto& c) { c.lr_warmup = -1; }, "--lr-warmup", "-1", "at least 0"},
+      {[](auto& c) { c.lr_warmup = kInfinity; }, "--lr-warmup", "inf", "a number"},
+      {[](auto& c) { c.label_smoothing = 1; }, "--label-smoothing", "1", "below 1"},
+      {[](auto& c) { c.label_smoothing = kNaN; }, "--label-smoothing", "nan", "below 1"},
+      {[](auto& c) { c.clip_grad_norm = -2; }, "--clip-grad-norm", "-2", "at least 0"},
+      {[](auto& c) { c.accumulate = 0; }, "--accumulate", "0", "from 1 to the batch size"},
+      {[](auto& c) { c.accumulate = 65; }, "--accumulate", "65", "from 1 to the batch size"},
+      {[](auto& c) { c.recalibrate = -1; }, "--recalibrate", "-1", "at least 0"},
   };
   for (const Case& c : cases) {
     EXPECT_THAT(MessageOf<UsageError>([&] { Validate(Changed(c.change)); }),
@@ -146,6 +160,10 @@ TEST(ValidateTrainConfig, TakesWhatIsJustInRange) {
       [](auto& c) { c.timeout = 0.001; },
       [](auto& c) { c.device = "cpu"; },
       [](auto& c) { c.log_every = 1; },
+      [](auto& c) { c.dataset = "images:x", c.image_size = 1; },
+      [](auto& c) { c.loader_threads = 0; },
+      [](auto& c) { c.label_smoothing = 0.999; },
+      [](auto& c) { c.accumulate = 64; },
   };
   for (const Change& change : changes) Validate(Changed(change));
 }
@@ -161,6 +179,9 @@ struct MakeDifferent {
   void operator()(const char*, bool& member, const char*, const char*) const { member = !member; }
   void operator()(const char*, Sharding& member, const char*, const char*) const {
     member.skew_alpha = 1.0 / 3;
+  }
+  void operator()(const char*, Schedule& member, const char*, const char*) const {
+    member = ParseSchedule("step:1.5,3@0.25");
   }
   void operator()(const char*, Inertia& member, const char*, const char*) const { member = Inertia::Auto(); }
   void operator()(const char*, std::optional<double>& member, const char*, const char*) const {
@@ -181,8 +202,7 @@ std::map<std::string, std::string> Fields(const TrainConfig& config) {
   std::map<std::string, std::string> fields;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
     using Member = std::decay_t<decltype(member)>;
-    if constexpr (std::is_enum_v<Member> || std::is_same_v<Member, Sharding> ||
-                  std::is_same_v<Member, Inertia>) {
+    if constexpr (std::is_enum_v<Member> || kIsText<Member> || std::is_same_v<Member, Inertia>) {
       fields[name] = ToString(member);
     } else if constexpr (std::is_same_v<Member, std::optional<double>>) {
       fields[name] = member ? Json(*member).dump() : "none";
@@ -205,9 +225,9 @@ TEST(ConfigJson, EveryFieldSurvives) {
 }
 
 TEST(ConfigJson, HasTheFlagsWithUnderscores) {
-  const Json json = Json::parse(ToJsonText(TrainConfig{}));
-  std::size_t fields = 0;
   const TrainConfig defaults;
+  const Json json = Json::parse(ToJsonText(defaults));
+  std::size_t fields = 0;
   VisitFields(defaults, [&](const char* name, const auto&, const char* help, const char* group) {
     ++fields;
     std::string key = name;
@@ -225,7 +245,8 @@ TEST(ConfigJson, MissingKeysKeepTheirDefaults) {
   const TrainConfig config = FromJsonText(R"({"period": 3, "velocity": "swarm"})");
   EXPECT_EQ(config.period, 3);
   EXPECT_EQ(config.swarm.velocity, Velocity::kSwarm);
-  EXPECT_EQ(config.workers, TrainConfig{}.workers);
+  const TrainConfig defaults;
+  EXPECT_EQ(config.workers, defaults.workers);
 }
 
 TEST(ConfigJson, WhatItDoesNotKnowIsRefused) {

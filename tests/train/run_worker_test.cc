@@ -130,6 +130,8 @@ class RunWorkerTest : public ::testing::Test {
     }
   }
 
+  void ExpectSummaryIsOfTheSavedModel(const Run& run) const;
+
   // 200 training and 50 test images, written once.
   static const std::filesystem::path& data() {
     static const PrivateDirectory directory;
@@ -373,12 +375,119 @@ TEST_F(RunWorkerTest, AveragingEveryStepEqualsSsgd) {
   ExpectAllClose(Train(config), ssgd, 1e-4);
 }
 
-TEST_F(RunWorkerTest, TheSummaryIsOfTheSavedModel) {
-  const Run run = Train(Config());
+// The parts' gradients add up to that of the whole.
+TEST_F(RunWorkerTest, AccumulatingChangesNothing) {
+  TrainConfig config = Config();
+  const Run whole = Train(config);
+  for (const std::int64_t parts : {3, 10}) {
+    config.accumulate = parts;
+    const Run in_parts = Train(config);
+    ExpectAllClose(in_parts, whole, 1e-5);
+    EXPECT_NEAR(in_parts.summary.at("train_loss"), whole.summary.at("train_loss"), 1e-5);
+  }
+}
+
+TEST_F(RunWorkerTest, ReadingAheadChangesNothing) {
+  TrainConfig config = Config();
+  config.augment = Augmentation::kStandard;
+  config.loader_threads = 0;
+  const std::string bytes = Train(config).model_bytes;
+  for (const std::int64_t threads : {1, 3}) {
+    config.loader_threads = threads;
+    EXPECT_TRUE(Train(config).model_bytes == bytes) << threads;
+  }
+  config.augment = Augmentation::kNone;
+  EXPECT_FALSE(Train(config).model_bytes == bytes);
+}
+
+TEST_F(RunWorkerTest, AugmentsTrainingImagesOnly) {
+  const auto shown = std::make_shared<Shown>();
+  models_.Register("remembering",
+                   [&](const ModelInput& input) { return std::make_shared<RememberingModel>(input, shown); });
+  TrainConfig config = Config();
+  config.model = "remembering";
+  config.augment = Augmentation::kStandard;
+  Train(config);
+  const auto trained = std::exchange(shown->training, {}), evaluated = std::exchange(shown->evaluation, {});
+  EXPECT_GT(std::set(trained.begin(), trained.end()).size(), 390u) << "400 images, other ones in each epoch";
+  config.augment = Augmentation::kNone;
+  Train(config);
+  EXPECT_EQ(std::set(shown->training.begin(), shown->training.end()).size(), 200u);
+  EXPECT_EQ(evaluated, shown->evaluation);
+}
+
+TEST_F(RunWorkerTest, TheLearningRateFollowsTheSchedule) {
+  TrainConfig config = Config();  // 2 epochs of 10 steps
+  config.log_every = 1;
+  config.schedule = ParseSchedule("step:0.5,1@0.5");
+  config.lr_warmup = 0.2;
+  std::vector<double> rates;
+  for (const Json& loss : Events(Train(config), "loss"))
+    rates.push_back(loss.at("lr").get<double>() / config.lr);
+  ASSERT_EQ(rates.size(), 20u);
+  EXPECT_DOUBLE_EQ(rates[0], 0.5);
+  for (std::size_t step = 1; step < 20; ++step) {
+    EXPECT_DOUBLE_EQ(rates[step], step < 5 ? 1 : step < 10 ? 0.5 : 0.25) << step;
+  }
+}
+
+TEST_F(RunWorkerTest, WeightDecaySparesBiasesUnlessAsked) {
+  TrainConfig config = Config();
+  config.steps = 1;
+  config.epochs = 0;
+  config.period = 1;
+  const Run plain = Train(config);
+  config.weight_decay = 0.5;
+  const Run spared = Train(config);
+  config.decay_all = true;
+  const Run all = Train(config);
+  config.lr = 0;
+  const Run initial = Train(config);
+  for (std::size_t i = 0; i < plain.model.tensors.size(); ++i) {
+    const at::Tensor decay = initial.model.tensors[i].second * (0.05 * 0.5);
+    const at::Tensor decayed = plain.model.tensors[i].second - decay;
+    const bool is_bias = decay.dim() == 1;
+    EXPECT_TRUE(spared.model.tensors[i].second.allclose(is_bias ? plain.model.tensors[i].second : decayed,
+                                                        1e-5, 1e-7));
+    EXPECT_TRUE(all.model.tensors[i].second.allclose(decayed, 1e-5, 1e-7));
+  }
+}
+
+TEST_F(RunWorkerTest, EveryPartOfARecipeTrains) {
+  TrainConfig config = Config();
+  config.epochs = 4;
+  config.momentum = 0.9;
+  config.nesterov = true;
+  config.weight_decay = 5e-4;
+  config.schedule = ParseSchedule("cosine");
+  config.label_smoothing = 0.1;
+  config.clip_grad_norm = 1;
+  config.momentum_at_sync = MomentumAtSync::kAverage;
+  EXPECT_GT(Train(config).summary.at("test_accuracy"), 0.9);
+}
+
+TEST_F(RunWorkerTest, TheSavedModelHasTheStatisticsThatItWasEvaluatedWith) {
+  TrainConfig config = Config();
+  config.model = "resnet8";
+  config.epochs = 1;
+  std::vector<std::string> models;
+  for (const std::int64_t batches : {0, 4}) {
+    config.recalibrate = batches;
+    const Run run = Train(config);
+    ExpectSummaryIsOfTheSavedModel(run);
+    models.push_back(run.model_bytes);
+  }
+  EXPECT_FALSE(models[0] == models[1]);
+  EXPECT_TRUE(Train(config).model_bytes == models[1]) << "recalibration is repeatable";
+}
+
+TEST_F(RunWorkerTest, TheSummaryIsOfTheSavedModel) { ExpectSummaryIsOfTheSavedModel(Train(Config())); }
+
+void RunWorkerTest::ExpectSummaryIsOfTheSavedModel(const Run& run) const {
   const PrivateDirectory directory;
   SaveSafetensors(directory.path() / "model", run.model);
   const SavedModel saved = LoadModel(directory.path() / "model", models_);
-  const Dataset data = OpenDataset(saved.dataset, "", saved.normalization);
+  const Dataset data = OpenDataset(saved.dataset, "", {saved.normalization, std::nullopt});
   std::vector<std::int64_t> ids;
   for (std::int64_t i = 0; i < data.test->size(); ++i) ids.push_back(i);
   const auto alone = ThreadWorld(1).Connect(0);

@@ -15,6 +15,7 @@ struct RunFiles {
   std::filesystem::path summary() const { return directory / "summary.json"; }
   std::filesystem::path report() const { return directory / "report.html"; }
   std::filesystem::path model() const { return directory / "model.safetensors"; }
+  std::filesystem::path script() const { return directory / "model.pt"; }  // of a TorchScript model
   std::filesystem::path worker_log(int rank) const;
 };
 

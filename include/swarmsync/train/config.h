@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "swarmsync/base/names.h"
+#include "swarmsync/data/augmenter.h"
 #include "swarmsync/data/sharding.h"
 #include "swarmsync/report/progress.h"
 #include "swarmsync/sync/options.h"
+#include "swarmsync/train/schedule.h"
 
 namespace swarmsync {
 
@@ -27,11 +29,23 @@ struct EnumNames<OptimizerKind> {
       {{OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}}};
 };
 
+// The numbers that forward and backward compute in; the weights and their updates are in float in any case.
+enum class Amp { kNone, kBf16 };
+template <>
+struct EnumNames<Amp> {
+  static constexpr std::string_view kWhat = "mixed precision";
+  static constexpr std::array<std::pair<Amp, std::string_view>, 2> kNames{
+      {{Amp::kNone, "none"}, {Amp::kBf16, "bf16"}}};
+};
+
 // Everything that `swarmsync train` can be told: a member for each flag (train/config_fields.h has their
 // names and explanations, and is the only place that lists them).
 struct TrainConfig {
   std::string dataset = "mnist";
-  std::string data_dir;  // "": DefaultDataDir()
+  std::string data_dir;         // "": DefaultDataDir()
+  std::int64_t image_size = 0;  // 0: the size that most images have
+  Augmentation augment = Augmentation::kNone;
+  std::int64_t loader_threads = 1;
   std::int64_t validation = 0;
   Sharding shard;
   std::vector<double> label_noise;  // by rank; empty: none
@@ -43,9 +57,16 @@ struct TrainConfig {
   double momentum = 0;
   bool nesterov = false;
   double weight_decay = 0;
+  bool decay_all = false;
+  Schedule schedule;
+  double lr_warmup = 0;  // epochs
+  double label_smoothing = 0;
+  double clip_grad_norm = 0;
   std::int64_t epochs = 0;  // 0: not given; 5 when steps is not given either
   std::int64_t steps = 0;   // 0: not given
   std::int64_t batch_size = 64;
+  std::int64_t accumulate = 1;
+  Amp amp = Amp::kNone;
 
   std::string sync = "pso-ps";
   std::int64_t period = 16;
@@ -53,6 +74,8 @@ struct TrainConfig {
   PsoOptions swarm;
   Fitness fitness = Fitness::kTrainLoss;
   MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
+  BuffersAtSync buffers = BuffersAtSync::kAverage;
+  std::int64_t recalibrate = 0;  // mini-batches
   std::optional<double> final_average;
   bool guard = false;
   PeerOptions peers;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/model/registry.h"
@@ -19,8 +21,9 @@ struct WorkerContext {
 };
 
 // Checks all that can be checked before workers start: the configuration, the data, the model, the shards.
-// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker.
-void CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
+// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker. Returns
+// what the user should know all the same, a line each.
+std::vector<std::string> CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
 
 // One worker's whole part of `swarmsync train`: data, model, synchronizer, training; rank 0 writes the files
 // of the run into config.out, which exists. Collective. One call a thread.

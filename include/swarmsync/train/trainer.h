@@ -2,14 +2,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "swarmsync/data/augmenter.h"
+#include "swarmsync/data/batch_loader.h"
 #include "swarmsync/data/dataset.h"
 #include "swarmsync/data/sampler.h"
 #include "swarmsync/report/ledger.h"
 #include "swarmsync/report/progress.h"
 #include "swarmsync/sync/synchronizer.h"
+#include "swarmsync/train/config.h"
 #include "swarmsync/train/evaluate.h"
 
 namespace swarmsync {
@@ -27,8 +31,8 @@ class TrainObserver {
 
   virtual ~TrainObserver() = default;
   virtual void OnProgress(const Progress&) {}  // at most some ten times a second
-  virtual void OnLoss(std::int64_t /*step*/, double /*epoch*/, double /*mean_loss*/) {
-  }  // every log_every steps
+  // Every log_every steps. lr: this worker's learning rate.
+  virtual void OnLoss(std::int64_t /*step*/, double /*epoch*/, double /*mean_loss*/, double /*lr*/) {}
   // Each round, told at the end of its epoch. bytes: sent in it by a worker, the mean. Not for exchanges of
   // gradients.
   virtual void OnRound(const RoundRecord&, double /*epoch*/, double /*bytes*/) {}
@@ -36,9 +40,22 @@ class TrainObserver {
   virtual void CheckStop() {}  // before every step; throws what shall end the training
 };
 
+// How a mini-batch becomes a step.
+struct Recipe {
+  double lr = 0.1;
+  Schedule schedule;
+  double lr_warmup = 0;  // passes over the training set
+  double label_smoothing = 0;
+  std::int64_t accumulate = 1;  // parts of a mini-batch that go through the model one after another
+  Amp amp = Amp::kNone;
+};
+
 struct TrainerOptions {
   std::int64_t total_steps = 0;  // of one worker; as in SyncOptions
   std::int64_t log_every = 50;
+  std::int64_t loader_threads = 1;
+  std::int64_t recalibrate = 0;  // mini-batches of each worker that renew the final model's buffers
+  Recipe recipe;
   std::function<double()> bytes_sent = [] { return 0.0; };  // by a worker up to now, the mean
 };
 
@@ -52,39 +69,45 @@ struct TrainResult {
   double bytes_sent = 0;  // by a worker in training, the mean; without evaluation and the final model
 };
 
-// The only training loop: sampler, data set, forward, backward, Synchronizer::Step(). Evaluates after every
-// epoch, on the validation samples where there are any, else on the test set; on the test set at the end in
-// any case. Borrows everything. Not thread-safe; one for each worker.
+// What a training is made of. All is borrowed.
+struct TrainerParts {
+  ImageClassifier& model;
+  FlatParams& params;  // of the model
+  torch::optim::Optimizer& optimizer;
+  Synchronizer& sync;   // on params; made with SyncOptions::trace
+  Communicator& comm;   // for evaluation and accounts
+  const Dataset& data;  // as this worker sees them
+  ShardedSampler& sampler;
+  const Augmenter& augmenter;      // of the training images
+  const ImageSet& validation_set;  // of which
+  SampleIds validation_ids;        // these are for validation; may be empty
+};
+
+// The only training loop: sampler, data set, augmentation, forward, backward, Synchronizer::Step(). Evaluates
+// after every epoch, on the validation samples where there are any, else on the test set; on the test set at
+// the end in any case. Not thread-safe; one for each worker.
 class Trainer {
  public:
-  // model's parameters are in params; sync works on params and (through a decorator, perhaps) on comm, and
-  // was made with SyncOptions::trace. comm: for evaluation and accounts. validation_ids: of validation_set,
-  // may be empty.
-  Trainer(ImageClassifier& model, FlatParams& params, torch::optim::Optimizer& optimizer, Synchronizer& sync,
-          Communicator& comm, const Dataset& data, ShardedSampler& sampler, const ImageSet& validation_set,
-          std::vector<std::int64_t> validation_ids, TrainerOptions options);
+  Trainer(const TrainerParts& parts, TrainerOptions options);
 
-  // Trains, and leaves in the model the weights that the synchronizer names as final, the same on all ranks.
-  // Collective. Throws RunError when all workers have diverged, CommError, and what the observer throws.
+  // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
+  // all ranks. Collective. Throws RunError when all workers have diverged, CommError, and what the observer
+  // throws.
   TrainResult Run(TrainObserver& observer);
 
  private:
-  double TrainEpoch(std::int64_t epoch, TrainObserver& observer);
+  double TrainEpoch(TrainObserver& observer);
+  at::Tensor Backward(const at::Tensor& images, const at::Tensor& labels);
+  double ScheduledRate() const;
   TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
+  void Recalibrate();
   double SettleAccounts(const class LossSum& epoch_loss);
   void TellRounds(TrainObserver& observer);
   Progress MakeProgress(double loss) const;
 
-  ImageClassifier& model_;
-  FlatParams& params_;
-  torch::optim::Optimizer& optimizer_;
-  Synchronizer& sync_;
-  Communicator& comm_;
-  const Dataset& data_;
-  ShardedSampler& sampler_;
-  const ImageSet& validation_set_;
-  std::vector<std::int64_t> validation_ids_, test_ids_;
+  TrainerParts parts_;
   TrainerOptions options_;
+  std::vector<std::int64_t> test_ids_;
 
   double clock_offset_ = 0;  // what to add to this rank's clock to compare it with rank 0's
   double started_ = 0;       // when the first step began
@@ -93,8 +116,10 @@ class Trainer {
   std::vector<SyncSpan> spans_;      // of the epoch
   std::vector<double> round_bytes_;  // likewise
   RoundRecorder rounds_;
-  at::Tensor images_, labels_;  // the mini-batch
-  at::Tensor final_weights_, own_weights_;
+  std::vector<at::Tensor> images_, labels_;  // mini-batches, some read ahead
+  std::unique_ptr<BatchLoader> loader_;      // while training; it alone uses the sampler then
+  ShardedSampler calibration_sampler_;
+  at::Tensor final_weights_, final_buffers_, own_weights_, own_buffers_;
 };
 
 }  // namespace swarmsync
