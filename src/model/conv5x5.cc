@@ -20,6 +20,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/plain.h"
+
 namespace swarmsync {
 namespace {
 
@@ -224,11 +226,6 @@ struct Conv5x5Function : torch::autograd::Function<Conv5x5Function> {
   }
 };
 #endif  // __x86_64__
-
-bool IsPlain(const at::Tensor& tensor, std::int64_t dimensions) {
-  return tensor.dim() == dimensions && tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat &&
-         tensor.layout() == at::kStrided && tensor.is_contiguous();
-}
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "model/plain.h"
+
 namespace swarmsync {
 namespace {
 
@@ -82,10 +84,8 @@ struct MaxPoolFunction : torch::autograd::Function<MaxPoolFunction> {
 }  // namespace
 
 at::Tensor MaxPool2x2(const at::Tensor& images) {
-  const bool plain = images.dim() == 4 && images.device().is_cpu() && images.scalar_type() == at::kFloat &&
-                     images.layout() == at::kStrided && images.is_contiguous() && images.size(2) >= 2 &&
-                     images.size(3) >= 2;
-  return plain ? MaxPoolFunction::apply(images) : at::max_pool2d(images, 2);
+  const bool for_us = IsPlain(images, 4) && images.size(2) >= 2 && images.size(3) >= 2;
+  return for_us ? MaxPoolFunction::apply(images) : at::max_pool2d(images, 2);
 }
 
 }  // namespace swarmsync
