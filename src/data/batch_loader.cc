@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <system_error>
 #include <utility>
 
 #include "swarmsync/base/error.h"
@@ -19,10 +20,18 @@ BatchLoader::BatchLoader(const ImageSet& set, ShardedSampler& sampler, const Aug
   if (memory_.empty()) throw UsageError("a loader needs memory for at least one batch");
   if (threads > 0 && memory_.size() < 2)
     throw UsageError("to read ahead, a loader needs memory for two batches");
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+  try {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+  } catch (const std::system_error& error) {
+    Stop();
+    throw RunError(fmt::format("thread {} of {} that read ahead cannot be started ({}); take fewer",
+                               threads_.size() + 1, threads, error.what()));
+  }
 }
 
-BatchLoader::~BatchLoader() {
+BatchLoader::~BatchLoader() { Stop(); }
+
+void BatchLoader::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

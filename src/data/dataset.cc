@@ -70,6 +70,15 @@ ByteSplits ReadCifar(const std::filesystem::path& dir) {
   return {std::move(directory.train), std::move(directory.test)};
 }
 
+bool HasNormalization(const DatasetOptions& options, const ByteSplits& splits) {
+  const auto channels = static_cast<std::size_t>(splits.train->shape().channels);
+  return options.normalization && options.normalization->mean.size() == channels;
+}
+
+Normalization Applied(const DatasetOptions& options, const ByteSplits& splits) {
+  return HasNormalization(options, splits) ? *options.normalization : ComputeNormalization(*splits.train);
+}
+
 Dataset OpenKnown(const CatalogEntry& entry, const std::filesystem::path& data_dir,
                   const DatasetOptions& options) {
   const std::filesystem::path dir = data_dir / entry.name;
@@ -82,16 +91,13 @@ Dataset OpenKnown(const CatalogEntry& entry, const std::filesystem::path& data_d
     ByteSplits splits = entry.layout == DatasetLayout::kIdx ? ReadIdx(dir) : ReadCifar(dir);
     CheckLabels(*splits.train, entry.num_classes);
     CheckLabels(*splits.test, entry.num_classes);
-    return Assemble(entry.name, entry.num_classes, std::move(splits),
-                    options.normalization.value_or(entry.normalization));
+    Normalization normalization =
+        HasNormalization(options, splits) ? *options.normalization : entry.normalization;
+    return Assemble(entry.name, entry.num_classes, std::move(splits), std::move(normalization));
   } catch (const DataError& error) {
     throw DataError(
         fmt::format("{}; {} replaces damaged files", error.what(), GetCommand(entry.name, data_dir)));
   }
-}
-
-Normalization Applied(const DatasetOptions& options, const ByteSplits& splits) {
-  return options.normalization ? *options.normalization : ComputeNormalization(*splits.train);
 }
 
 Dataset OpenIdxDirectory(const std::string& name, const std::filesystem::path& dir,

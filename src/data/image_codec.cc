@@ -33,28 +33,33 @@ bool IsJpeg(const std::uint8_t* bytes, std::size_t size) {
 class PngReader {
  public:
   PngReader(const std::uint8_t* bytes, std::size_t size, const std::string& where) : where_(where) {
-    image_.version = PNG_IMAGE_VERSION;
-    if (png_image_begin_read_from_memory(&image_, bytes, size) == 0) Fail();
+    if (png_image_begin_read_from_memory(&image_.value, bytes, size) == 0) Fail();
+    image_.value.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // as everybody else takes those of 16 bits
     CheckExtent(extent(), where_);
   }
-  ~PngReader() { png_image_free(&image_); }
-  PngReader(const PngReader&) = delete;
-  PngReader& operator=(const PngReader&) = delete;
 
-  ImageExtent extent() const { return {image_.height, image_.width}; }
+  ImageExtent extent() const { return {image_.value.height, image_.value.width}; }
 
   void Read(std::uint8_t* pixels) {
-    image_.format = PNG_FORMAT_RGB;
+    image_.value.format = PNG_FORMAT_RGB;
     const png_color black{0, 0, 0};
-    if (png_image_finish_read(&image_, &black, pixels, 0, nullptr) == 0) Fail();
+    if (png_image_finish_read(&image_.value, &black, pixels, 0, nullptr) == 0) Fail();
   }
 
  private:
   [[noreturn]] void Fail() const {
-    throw DataError(fmt::format("{}: damaged PNG: {}", where_, image_.message));
+    throw DataError(fmt::format("{}: damaged PNG: {}", where_, image_.value.message));
   }
 
-  png_image image_{};
+  struct Image {
+    Image() { value.version = PNG_IMAGE_VERSION; }
+    ~Image() { png_image_free(&value); }
+    Image(const Image&) = delete;
+    Image& operator=(const Image&) = delete;
+    png_image value{};
+  };
+
+  Image image_;
   std::string where_;
 };
 
@@ -131,6 +136,7 @@ RgbImage DecodeImage(const std::uint8_t* bytes, std::size_t size, const std::str
 }
 
 RgbImage Resize(const RgbImage& image, ImageExtent extent) {
+  CheckExtent(extent, "the size to resize images to");  // stb counts bytes in an int
   RgbImage resized;
   resized.extent = extent;
   resized.pixels.resize(static_cast<std::size_t>(extent.height * extent.width * 3));

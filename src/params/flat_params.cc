@@ -42,8 +42,8 @@ void AddSlot(const std::string& name, const at::Tensor& tensor, std::vector<Flat
     offset = slots.back().offset + RoundUp(slots.back().size);
     logical_offset = slots.back().logical_offset + slots.back().size;
   }
-  slots.push_back(
-      {name, offset, tensor.numel(), logical_offset, tensor.sizes().vec(), dense.strides().vec()});
+  slots.push_back({name, offset, tensor.numel(), logical_offset, tensor.sizes().vec(), dense.strides().vec(),
+                   tensor.requires_grad()});
 }
 
 std::int64_t FlatSize(const std::vector<FlatParams::Slot>& slots) {

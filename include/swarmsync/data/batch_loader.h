@@ -28,7 +28,8 @@ struct BatchMemory {
 class BatchLoader {
  public:
   // num_batches: of the whole training. memory: one place or more; as many batches are read ahead as there
-  // are places but one. threads: 0 reads each batch when it is asked for, on the caller's thread.
+  // are places but one. threads: 0 reads each batch when it is asked for, on the caller's thread. Throws
+  // RunError when a thread cannot be started.
   BatchLoader(const ImageSet& set, ShardedSampler& sampler, const Augmenter& augmenter,
               std::int64_t num_batches, std::vector<BatchMemory> memory, int threads);
   // Ends the threads.
@@ -41,6 +42,7 @@ class BatchLoader {
   std::size_t Next();
 
  private:
+  void Stop();
   void Work();
   std::vector<std::int64_t> IdsOf(std::int64_t batch);
   void Read(std::int64_t batch, const std::vector<std::int64_t>& ids);

@@ -62,8 +62,9 @@ struct Dataset {
 };
 
 struct DatasetOptions {
-  std::optional<Normalization>
-      normalization;                // what a saved model was trained with, in place of the set's own
+  // What a saved model was trained with, in place of the set's own; one for another number of channels plays
+  // no part.
+  std::optional<Normalization> normalization;
   std::optional<ImageShape> shape;  // images:DIR is resized to this; no part for the others
 };
 

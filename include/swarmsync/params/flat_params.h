@@ -34,6 +34,7 @@ class FlatParams {
     std::int64_t logical_offset;        // first element when the parameters are counted without padding
     std::vector<std::int64_t> sizes;    // the parameter's shape
     std::vector<std::int64_t> strides;  // the parameter's strides: channels-last stays channels-last
+    bool trains;                        // whether it wanted a gradient when the FlatParams was made
   };
 
   explicit FlatParams(torch::nn::Module& module);
