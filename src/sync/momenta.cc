@@ -67,34 +67,35 @@ std::int64_t AgreedSize(std::int64_t mine, Communicator& comm) {
 
 }  // namespace
 
-void AverageMomenta(torch::optim::Optimizer* optimizer, bool contributes, Communicator& comm) {
+void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) {
   torch::NoGradGuard no_grad;
   std::vector<at::Tensor> momenta;
   if (optimizer != nullptr) momenta = MomentaOf(*optimizer);
   std::int64_t mine = 0;
   for (const at::Tensor& momentum : momenta) mine += momentum.numel();
-  const std::int64_t size = AgreedSize(mine, comm);
+  const std::int64_t size = AgreedSize(mine, comm_);
   if (size == 0) return;
 
   const auto options = mine > 0 ? momenta.front().options() : at::TensorOptions().dtype(at::kFloat);
-  const at::Tensor message = at::zeros({size + 1}, options);  // and the number of contributors
+  if (!message_.defined() || message_.numel() != size + 1) message_ = at::empty({size + 1}, options);
+  message_.zero_();
   // Calls visit(momentum, its part of the message) for each.
   const auto for_each = [&](auto visit) {
     std::int64_t at = 0;
     for (at::Tensor& momentum : momenta) {
-      visit(momentum, message.narrow(0, at, momentum.numel()).view(momentum.sizes()));
+      visit(momentum, message_.narrow(0, at, momentum.numel()).view(momentum.sizes()));
       at += momentum.numel();
     }
   };
   for_each([](const at::Tensor& momentum, const at::Tensor& part) { part.copy_(momentum); });
-  contributes = contributes && mine > 0 && message.isfinite().all().item<bool>();
-  if (!contributes) message.zero_();
-  message.select(0, size).fill_(contributes ? 1 : 0);
-  comm.AllReduceSum(message);
-  const double contributors = message.select(0, size).item<double>();
-  if (contributors == 0) return;
-  message.mul_(1 / contributors);
-  for_each([](at::Tensor& momentum, const at::Tensor& part) { momentum.copy_(part); });
+  contributes = contributes && mine > 0 && message_.isfinite().all().item<bool>();
+  if (!contributes) message_.zero_();
+  const at::Tensor contributors = message_.select(0, size);
+  contributors.fill_(contributes ? 1 : 0);
+  comm_.AllReduceSum(message_);
+  if (contributors.item<double>() == 0) return;
+  const double part_of_each = 1 / contributors.item<double>();
+  for_each([=](at::Tensor& momentum, const at::Tensor& part) { momentum.copy_(part).mul_(part_of_each); });
 }
 
 }  // namespace swarmsync

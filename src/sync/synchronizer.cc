@@ -14,7 +14,6 @@
 #include "swarmsync/swarm/guard.h"
 #include "sync/gradient_mean.h"
 #include "sync/momenta.h"
-#include "sync/worker_sum.h"
 
 namespace swarmsync {
 namespace {
@@ -29,7 +28,11 @@ WeightSketch SketchOf(const at::Tensor& flat) {
 }  // namespace
 
 Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions options)
-    : params_(params), comm_(comm), options_(std::move(options)), round_start_(SketchOf(params.weights())) {}
+    : params_(params),
+      comm_(comm),
+      options_(std::move(options)),
+      momenta_(std::make_unique<MomentaMean>(comm)),
+      round_start_(SketchOf(params.weights())) {}
 
 Synchronizer::~Synchronizer() = default;
 
@@ -65,8 +68,9 @@ void Synchronizer::Finish() {
     Exchange(RoundFitness());
     SettleMomentum(nullptr, /*exchanged=*/true, /*works=*/false);
   }
-  while (RunExchange({kNoFitness, Role::kFinished}) > 0) {
-    SettleMomentum(nullptr, !exchanges_gradients(), /*works=*/false);
+  for (bool weights = !exchanges_gradients(); RunExchange({kNoFitness, Role::kFinished}) > 0;
+       weights = !exchanges_gradients()) {
+    SettleMomentum(nullptr, weights, /*works=*/false);
   }
   const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
   const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
@@ -110,7 +114,7 @@ int Synchronizer::RunExchange(const Turn& turn) {
 void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool exchanged, bool works) {
   if (exchanged && options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
     const double arrival = MonotonicSeconds();
-    AverageMomenta(optimizer, works, comm_);
+    momenta_->Average(optimizer, works);
     if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
   }
   const bool resets = exchanged && options_.momentum_at_sync == MomentumAtSync::kReset;
@@ -169,15 +173,21 @@ void Synchronizer::ExchangeBuffers(const Turn& turn) {
     return;
   }
   const at::Tensor mean = MeanOfBuffers(mine, turn.works());
-  const bool takes_it = options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
-  if (mean.defined() && takes_it) mine.copy_(mean);
+  if (options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut) mine.copy_(mean);
 }
 
-// The mean over the ranks that work and whose buffers are finite; undefined if there is none. Collective.
+// Number by number, the mean over the ranks that work and have a finite one; where nobody has, `mine`.
+// Collective.
 at::Tensor Synchronizer::MeanOfBuffers(const at::Tensor& mine, bool works) {
-  if (!buffer_mean_) buffer_mean_ = std::make_unique<WorkerSum>(mine);
-  const int count = buffer_mean_->Mean(mine, works && mine.isfinite().all().item<bool>(), comm_);
-  return count > 0 ? buffer_mean_->sum() : at::Tensor();
+  const at::Tensor sums_and_counts = at::zeros({2, mine.numel()}, mine.options());
+  const at::Tensor sums = sums_and_counts[0], counts = sums_and_counts[1];
+  if (works) {
+    const at::Tensor finite = mine.isfinite();
+    sums.copy_(at::where(finite, mine, sums));
+    counts.copy_(finite);
+  }
+  comm_.AllReduceSum(sums_and_counts);
+  return at::where(counts > 0, sums / counts, mine);
 }
 
 // The end of the warm-up. A worker that finished during it has not the others' weights; it gets them here.
@@ -245,7 +255,8 @@ void Synchronizer::Remember() {
   }
   const double part = (power + 1) / (static_cast<double>(averaged_) + power);
   average_.lerp_(position(), part);
-  average_buffers_.lerp_(params_.buffers(), part);
+  const at::Tensor& buffers = params_.buffers();
+  average_buffers_ = at::where(buffers.isfinite(), average_buffers_.lerp(buffers, part), average_buffers_);
 }
 
 std::string Synchronizer::final_model() const {
@@ -262,9 +273,7 @@ void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& 
     weights.mul_(1.0 / comm_.size());
   }
   if (buffers.numel() == 0) return;
-  const at::Tensor mean =
-      MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : params_.buffers(), true);
-  buffers.copy_(mean.defined() ? mean : params_.buffers());
+  buffers.copy_(MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : params_.buffers(), true));
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

@@ -136,12 +136,15 @@ TEST_P(PoliciesTest, BuffersThatAreNotFiniteSpoilNoMean) {
   RunRanks(3, [&](Communicator& comm) {
     Worker worker;
     const auto sync = MakeSynchronizer(GetParam(), worker.params(), comm, Options(BuffersAtSync::kAverage));
-    worker.SetBuffers(comm.rank() == 0 ? std::numeric_limits<float>::infinity() : 4);
+    const float infinite = std::numeric_limits<float>::infinity();
+    worker.SetBuffers(comm.rank() == 0 ? infinite : 4);
+    worker.params().buffers()[1].fill_(-infinite);  // on purpose, such as a mask
     for (int step = 0; step < 2; ++step) worker.Step(*sync, 1);
     const at::Tensor weights = worker.params().NewState(),
                      buffers = at::zeros_like(worker.params().buffers());
     sync->WriteFinalModel(weights, buffers);
     EXPECT_EQ(buffers[0].item<float>(), 4);
+    EXPECT_EQ(buffers[1].item<float>(), -infinite);
   });
 }
 
@@ -201,7 +204,7 @@ TEST(Momenta, AdamsMomentsAreAveragedToo) {
     torch::optim::AdamW optimizer({weight}, torch::optim::AdamWOptions(0.1));
     weight.mutable_grad() = torch::full({2}, comm.rank() == 0 ? 1.0f : 3.0f);
     optimizer.step();
-    AverageMomenta(&optimizer, true, comm);
+    MomentaMean(comm).Average(&optimizer, true);
     auto& state = static_cast<torch::optim::AdamWParamState&>(*optimizer.state().begin()->second);
     EXPECT_FLOAT_EQ(state.exp_avg()[0].item<float>(), 0.1f * 2);
     EXPECT_FLOAT_EQ(state.exp_avg_sq()[1].item<float>(), 0.001f * 5);
@@ -215,7 +218,7 @@ TEST(Momenta, OneThatIsNotFiniteOrAbsentBringsNothing) {
     const auto sync = MakeSynchronizer("average", worker.params(), comm, Options(BuffersAtSync::kLocal));
     const float infinite = std::numeric_limits<float>::infinity();
     if (comm.rank() != 2) worker.Step(*sync, comm.rank() == 0 ? 5 : infinite);
-    AverageMomenta(comm.rank() == 2 ? nullptr : &worker.optimizer(), true, comm);
+    MomentaMean(comm).Average(comm.rank() == 2 ? nullptr : &worker.optimizer(), true);
     EXPECT_TRUE(comm.rank() == 2 || worker.momentum() == 5) << worker.momentum();
   });
 }

@@ -11,7 +11,7 @@ enum class RandomPurpose : std::uint32_t {
   kValidation = 1,  // which samples are held out (round = rank = 0)
   kCognitive = 2,   // r1 of pso-ps (round = exchange, rank = worker)
   kSocial = 3,      // r2 of pso-ps (round = exchange, rank = worker)
-  kInitialize = 4,  // seeds of libtorch's generators (round = 0, rank = worker)
+  kInitialize = 4,  // seeds of libtorch's generators (round = 0 for weights, 1 for training, rank = worker)
   kSketch = 5,      // signs of the sketches of weights (seed = round = rank = 0)
   kLabelNoise = 6,  // labels that are replaced (index = sample, round = draw, rank = worker)
   kShard = 7,       // which samples are whose (--shard label-skew)

@@ -40,7 +40,8 @@ struct ExchangeRecord {
 // Combines what the workers learn. One instance for each worker, made with MakeSynchronizer(); all ranks make
 // the same collective calls in the same order. Not thread-safe.
 //
-// After a CommError the instance is unusable; the weights are still those of the last local step.
+// After a CommError the instance is unusable. The weights are still those of the last local step, unless it
+// struck behind the exchange of weights, in that of buffers or momenta.
 class Synchronizer {
  public:
   // Borrows both. Local; the weights must be the same on all ranks.
@@ -152,6 +153,7 @@ class Synchronizer {
   std::int64_t round_steps_ = 0;      // since the last exchange
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
+  std::unique_ptr<class MomentaMean> momenta_;
   bool finished_ = false;
   bool left_out_ = false;  // of the last exchange
   int contributors_ = 0;   // to the last exchange of gradients
@@ -162,7 +164,6 @@ class Synchronizer {
   at::Tensor average_buffers_;   // likewise
   std::int64_t averaged_ = 0;    // how many
   at::Tensor arriving_buffers_;  // where the guide's arrive
-  std::unique_ptr<class WorkerSum> buffer_mean_;
   std::vector<RoundTrace> traces_;
 };
 
