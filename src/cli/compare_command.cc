@@ -242,6 +242,12 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
         "seeds or more",
         options.finalists));
   }
+  const bool tunes_epochs = std::any_of(options.axes.begin(), options.axes.end(),
+                                        [](const Axis& axis) { return axis.flag == "epochs"; });
+  if (options.tuning_epochs > 0 && tunes_epochs) {
+    throw UsageError(
+        "--tuning-epochs is given with several --epochs, which it would make one; give one length");
+  }
   if (options.tuning_epochs > 0 &&
       (options.common.count("steps") > 0 || options.budget == Budget::kSamples)) {
     throw UsageError("--tuning-epochs needs final runs whose length is in epochs; give --epochs");
@@ -270,8 +276,8 @@ std::set<std::string> CheckAll(const CompareOptions& options, const ModelRegistr
     for (const PlannedRun& run : PlanGroup(options, group, none).missing) {
       const TrainConfig config = ConfigOf(run.flags);
       if (std::exchange(first, false)) {
-        for (const std::string& warning : CheckRun(config, models, static_cast<int>(config.workers)))
-          warnings.insert(warning);
+        const CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
+        warnings.insert(checked.warnings.begin(), checked.warnings.end());
       }
     }
   }

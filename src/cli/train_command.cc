@@ -12,6 +12,7 @@
 #include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <thread>
 #include <type_traits>
@@ -35,6 +36,8 @@
 namespace swarmsync {
 namespace {
 
+const std::string kTorchScriptPrefix = "torchscript:";
+
 std::string NewRunDirectory(const TrainConfig& config) {
   const std::string base =
       fmt::format("runs/{:%Y%m%d-%H%M%S}-{}", fmt::localtime(std::time(nullptr)), config.sync);
@@ -50,9 +53,10 @@ TrainConfig Complete(TrainConfig config, int workers) {
   if (config.out.empty()) config.out = NewRunDirectory(config);
   config.out = std::filesystem::absolute(config.out).string();
   // Whoever loads the saved model looks for its code there.
-  if (const std::string prefix = "torchscript:";
-      config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
-    config.model = prefix + std::filesystem::absolute(config.model.substr(prefix.size())).string();
+  const std::string& prefix = kTorchScriptPrefix;
+  if (config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
+    const std::filesystem::path file = config.model.substr(prefix.size());
+    config.model = prefix + std::filesystem::absolute(file).lexically_normal().string();
   }
   if (config.min_workers == 0) config.min_workers = workers;
   if (config.threads_per_worker == 0) {
@@ -67,11 +71,17 @@ TrainConfig Complete(TrainConfig config, int workers) {
   return config;
 }
 
-void PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
-  for (const std::string& warning : CheckRun(config, models, static_cast<int>(config.workers))) {
+// Checks the run and makes its directory. Returns the data.
+Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
+  CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
+  for (const std::string& warning : checked.warnings) {
     if (!config.quiet) PrintWarning(warning);
   }
   const RunFiles files{config.out};
+  if (config.overwrite && config.model == kTorchScriptPrefix + files.script().string()) {
+    throw UsageError(
+        fmt::format("--overwrite would remove the model, {}; give another --out", files.script().string()));
+  }
   PrepareRunDirectory(files, config.overwrite ? Existing::kOverwrite : Existing::kRefuse);
   WriteFileAtomically(files.config(), ToJsonText(config));
 }
@@ -83,6 +93,7 @@ std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI
   for (const std::string& name : SynchronizerNames()) {
     for (const std::string& option : OptionsOf(name)) {
       if (std::find(own.begin(), own.end(), option) == own.end() &&
+          !(option == "fitness" && config.buffers == BuffersAtSync::kGuide) &&
           command.get_option("--" + option)->count() > 0) {
         without_effect.insert("--" + option);
       }
@@ -173,14 +184,14 @@ void RunProcesses(const TrainConfig& config, double started) {
   Supervise(PlanLocalWorkers(plan), hooks);
 }
 
-void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started) {
+void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started, const Dataset& data) {
   const StopSignals signals;
   ThreadWorld world(static_cast<int>(config.workers), std::chrono::duration<double>(config.timeout));
   StatusPrinter printer(config);
   world.Run([&](int rank) {
     const auto comm = world.Connect(rank);
     RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                       StopSignals::Check});
+                       StopSignals::Check, data});
   });
 }
 
@@ -237,16 +248,18 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
   Validate(given);
   const TrainConfig config = Complete(given, static_cast<int>(given.workers));
   Warn(config, command);
+  std::optional<Dataset> data;
   {
     const StopSignals signals;  // a file that is being written is finished first
-    PrepareRun(config, context.models);
+    data = PrepareRun(config, context.models);
     StopSignals::Check();
   }
   PrintPlan(config);
   try {
     if (config.backend == Backend::kThreads) {
-      RunThreads(config, context.models, context.started);
+      RunThreads(config, context.models, context.started, *data);
     } else {
+      data.reset();  // each process opens its own
       RunProcesses(config, context.started);
     }
   } catch (...) {

@@ -6,8 +6,11 @@
 #include <torch/torch.h>
 
 #include <map>
+#include <sstream>
+#include <vector>
 
 #include "swarmsync/base/error.h"
+#include "swarmsync/base/file.h"
 
 namespace swarmsync {
 namespace {
@@ -29,12 +32,14 @@ class TorchScriptModel : public ImageClassifier {
  public:
   TorchScriptModel(torch::jit::Module script, const std::string& path) : script_(std::move(script)) {
     std::map<const void*, std::string> known;
+    const auto require_new = [&](const at::Tensor& tensor, const std::string& name) {
+      const auto [other, is_new] = known.emplace(tensor.unsafeGetTensorImpl(), name);
+      if (is_new) return;
+      throw DataError(fmt::format("{}: '{}' and '{}' are one tensor; give each layer its own", path,
+                                  other->second, name));
+    };
     for (const auto& parameter : script_.named_parameters()) {
-      const auto [other, is_new] = known.emplace(parameter.value.unsafeGetTensorImpl(), parameter.name);
-      if (!is_new) {
-        throw DataError(fmt::format("{}: '{}' and '{}' are one parameter; give each layer its own", path,
-                                    other->second, parameter.name));
-      }
+      require_new(parameter.value, parameter.name);
       const auto& [module, name] = Place(parameter.name);
       module->register_parameter(name, parameter.value, parameter.value.requires_grad());
     }
@@ -45,6 +50,7 @@ class TorchScriptModel : public ImageClassifier {
                       path));
     }
     for (const auto& buffer : script_.named_buffers()) {
+      require_new(buffer.value, buffer.name);
       const auto& [module, name] = Place(buffer.name);
       module->register_buffer(name, buffer.value);
     }
@@ -57,9 +63,25 @@ class TorchScriptModel : public ImageClassifier {
     script_.train(on);
   }
 
-  bool SaveScript(const std::string& path) const override {
-    script_.save(path);
-    return true;
+  void SaveScript(const std::string& path) const override {
+    torch::jit::Module script = script_;  // the same module
+    std::ostringstream bytes;
+    script.eval();
+    script.save(bytes);
+    script.train(is_training());
+    WriteFileAtomically(path, bytes.str());
+  }
+
+  // The name of a float buffer that a pass has replaced by another tensor, which is then not the one that is
+  // exchanged and saved; "" when there is none.
+  std::string ReplacedBuffer() const {
+    std::map<std::string, at::Tensor> registered;
+    for (const auto& item : named_buffers()) registered[item.key()] = item.value();
+    for (const auto& buffer : script_.named_buffers()) {
+      const at::Tensor& mine = registered.at(buffer.name);
+      if (mine.is_floating_point() && !mine.is_same(buffer.value)) return buffer.name;
+    }
+    return "";
   }
 
  private:
@@ -89,19 +111,22 @@ class TorchScriptModel : public ImageClassifier {
 // What libtorch says, without the trace of its own and the script's functions.
 std::string FirstLine(const std::string& message) { return message.substr(0, message.find('\n')); }
 
-void CheckOutputs(TorchScriptModel& model, const std::string& path, const ModelInput& input) {
+// Passes two images through the module in training mode, as training will, and leaves its buffers as they
+// were.
+void CheckPass(TorchScriptModel& model, const std::string& path, const ModelInput& input) {
   torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> before;
+  for (const at::Tensor& buffer : model.buffers()) before.push_back(buffer.clone());
   const at::Tensor images = at::zeros({2, input.channels, input.height, input.width});
   const std::string shape = fmt::format("{}x{}x{}", input.channels, input.height, input.width);
   at::Tensor logits;
-  model.eval();
+  model.train(true);
   try {
     logits = model.forward(images);
   } catch (const std::exception& error) {
     throw DataError(fmt::format("{}: the TorchScript module does not take images of {}: {}", path, shape,
                                 FirstLine(error.what())));
   }
-  model.train(true);
   const std::vector<std::int64_t> expected{2, input.classes};
   if (logits.sizes() != at::IntArrayRef(expected)) {
     throw DataError(
@@ -109,6 +134,13 @@ void CheckOutputs(TorchScriptModel& model, const std::string& path, const ModelI
                     "[{}]; export it with as many outputs as there are classes",
                     path, fmt::join(logits.sizes(), ", "), shape, input.classes, fmt::join(expected, ", ")));
   }
+  if (const std::string name = model.ReplacedBuffer(); !name.empty()) {
+    throw DataError(
+        fmt::format("{}: the TorchScript module assigns to its buffer '{}'; let it write into it, with "
+                    "copy_, so that it can be exchanged",
+                    path, name));
+  }
+  for (std::size_t i = 0; i < before.size(); ++i) model.buffers()[i].copy_(before[i]);
 }
 
 }  // namespace
@@ -116,13 +148,13 @@ void CheckOutputs(TorchScriptModel& model, const std::string& path, const ModelI
 std::shared_ptr<ImageClassifier> LoadTorchScript(const std::string& path, const ModelInput& input) {
   torch::jit::Module script;
   try {
-    script = torch::jit::load(path);
+    script = torch::jit::load(path, at::kCPU);
   } catch (const std::exception& error) {
     throw DataError(fmt::format("{}: no TorchScript file that can be read ({}); write it with torch.jit.save",
                                 path, FirstLine(error.what())));
   }
   const auto model = std::make_shared<TorchScriptModel>(std::move(script), path);
-  CheckOutputs(*model, path, input);
+  CheckPass(*model, path, input);
   return model;
 }
 

@@ -100,6 +100,10 @@ void Validate(const TrainConfig& c) {
         "--momentum-at-sync is {} with --sync ssgd, whose exchange moves no weights; leave it out",
         ToString(c.momentum_at_sync)));
   }
+  if (c.buffers != BuffersAtSync::kAverage && c.sync == "ssgd") {
+    throw UsageError(fmt::format("--buffers is {} with --sync ssgd, which exchanges no buffers; leave it out",
+                                 ToString(c.buffers)));
+  }
   RequireOneEach(c.label_noise, "label-noise", c.workers);
   Require(c.momentum >= 0 && c.momentum < 1, "momentum", c.momentum, "at least 0 and below 1");
   Require(std::isfinite(c.weight_decay) && c.weight_decay >= 0, "weight-decay", c.weight_decay,
@@ -109,7 +113,7 @@ void Validate(const TrainConfig& c) {
     throw UsageError(
         fmt::format("--momentum is {}; it belongs to sgd, and the optimizer is adamw", c.momentum));
   }
-  Require(c.image_size >= 0 && c.image_size <= 65535, "image-size", c.image_size, "from 1 to 65535");
+  Require(c.image_size >= 0 && c.image_size <= 16384, "image-size", c.image_size, "from 1 to 16384");
   if (c.image_size > 0 && c.dataset.rfind("images:", 0) != 0) {
     throw UsageError(fmt::format("--image-size is {} with --dataset {}; it belongs to images:DIR",
                                  c.image_size, c.dataset));

@@ -98,9 +98,11 @@ std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler
   return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
 }
 
-// A 64-bit seed for libtorch's generator.
-std::uint64_t TorchSeed(std::uint64_t seed, int rank) {
-  PhiloxStream stream(Philox(seed), 0, static_cast<std::uint32_t>(rank), RandomPurpose::kInitialize);
+// A 64-bit seed for libtorch's generator: for the initial weights, or for what the model draws in training.
+enum class Draws : std::uint32_t { kWeights = 0, kTraining = 1 };
+std::uint64_t TorchSeed(std::uint64_t seed, int rank, Draws draws) {
+  PhiloxStream stream(Philox(seed), static_cast<std::uint32_t>(draws), static_cast<std::uint32_t>(rank),
+                      RandomPurpose::kInitialize);
   const std::uint64_t low = stream.NextWord();
   return low | static_cast<std::uint64_t>(stream.NextWord()) << 32;
 }
@@ -111,11 +113,14 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
                                             const ModelInput& input) {
   std::shared_ptr<ImageClassifier> model;
   if (context.comm.rank() == 0) {
-    torch::manual_seed(TorchSeed(config.seed, 0));
+    torch::manual_seed(TorchSeed(config.seed, 0, Draws::kWeights));
     model = context.models.Make(config.model, input);
   }
   context.comm.Barrier();
   if (!model) model = context.models.Make(config.model, input);
+  // Threads share one generator, so what they draw from it, such as dropout, depends on who comes first.
+  if (config.backend == Backend::kProcesses)
+    torch::manual_seed(TorchSeed(config.seed, context.comm.rank(), Draws::kTraining));
   return model;
 }
 
@@ -126,20 +131,26 @@ at::Tensor Run(const FlatParams& params, std::int64_t begin, std::int64_t end) {
   return weights;
 }
 
-// The weights as few tensors as can be, which takes fewer passes over memory: one, or where weight decay
-// spares biases and BatchNorm's parameters (which have one dimension), runs of tensors that are alike.
+// The weights that train, as few tensors, which takes fewer passes over memory: one, or where weight decay
+// spares biases and BatchNorm's parameters (which have one dimension), runs of slots that are alike.
 struct DecayGroups {
   std::vector<at::Tensor> decayed, spared;
 };
 
 DecayGroups GroupForDecay(const FlatParams& params, bool decay_all) {
+  enum class Kind { kFrozen, kSpared, kDecayed };
+  const auto kind_of = [&](const FlatParams::Slot& slot) {
+    if (!slot.trains) return Kind::kFrozen;
+    return slot.sizes.size() <= 1 && !decay_all ? Kind::kSpared : Kind::kDecayed;
+  };
   DecayGroups groups;
   const auto& slots = params.slots();
-  const auto is_spared = [&](std::size_t i) { return !decay_all && slots[i].sizes.size() <= 1; };
-  for (std::size_t first = 0, next; first < slots.size(); first = next) {
-    for (next = first + 1; next < slots.size() && is_spared(next) == is_spared(first);) ++next;
+  for (std::size_t first = 0, next = 0; first < slots.size(); first = next) {
+    const Kind kind = kind_of(slots[first]);
+    while (next < slots.size() && kind_of(slots[next]) == kind) ++next;
+    if (kind == Kind::kFrozen) continue;
     const std::int64_t end = next < slots.size() ? slots[next].offset : params.weights().numel();
-    (is_spared(first) ? groups.spared : groups.decayed).push_back(Run(params, slots[first].offset, end));
+    (kind == Kind::kSpared ? groups.spared : groups.decayed).push_back(Run(params, slots[first].offset, end));
   }
   return groups;
 }
@@ -299,14 +310,15 @@ Ledger MeanOverWorkers(const Ledger& mine, Communicator& comm) {
 
 }  // namespace
 
-std::vector<std::string> CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
+CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
   Validate(config);
-  const Dataset data = OpenData(config);
+  Dataset data = OpenData(config);
   const auto model = models.Make(config.model, InputOf(data));
   if (config.amp != Amp::kNone) CheckAutocast(config.amp, *model, data.shape);
   MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
               world_size, 0);
-  return SkippedFiles(data);
+  std::vector<std::string> warnings = SkippedFiles(data);
+  return {std::move(data), std::move(warnings)};
 }
 
 void RunWorker(const TrainConfig& config, const WorkerContext& context) {
@@ -314,7 +326,7 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const RunFiles files{config.out};
   UseThreads(static_cast<int>(config.threads_per_worker));
 
-  const Dataset clean = OpenData(config);
+  const Dataset clean = context.data ? *context.data : OpenData(config);
   const Dataset data = WithLabelNoise(clean, config, comm.rank());
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
   ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());

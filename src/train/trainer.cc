@@ -10,6 +10,7 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "train/autocast.h"
+#include "train/renew_statistics.h"
 #include "train/shared_clock.h"
 
 namespace swarmsync {
@@ -252,20 +253,18 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_los
   return record;
 }
 
-// The final model's buffers anew, where they are kept: each worker shows it mini-batches of its own in
-// training mode, which BatchNorm takes its running statistics from, and the mean of all is taken. Weights
-// that are a mean, or an average over rounds, have other statistics than the means of the workers' own
-// (Izmailov et al. 2018). Collective.
+// The final model's buffers anew, where they are kept: weights that are a mean, or an average over rounds,
+// have other statistics than the means of the workers' own (Izmailov et al. 2018). Collective.
 void Trainer::Recalibrate() {
   const at::Tensor images = at::empty_like(images_[0]), labels = at::empty_like(labels_[0]);
   BatchLoader batches(*parts_.data.train, calibration_sampler_, parts_.augmenter, options_.recalibrate,
                       {MemoryOf(images, labels)}, /*threads=*/0);
-  parts_.model.train();
-  for (std::int64_t batch = 0; batch < options_.recalibrate; ++batch) {
-    batches.Next();
+  const auto show = [&] {
     const Autocast autocast(options_.recipe.amp);
     parts_.model.forward(images);
-  }
+  };
+  RenewStatistics(
+      parts_.model, parts_.params.buffers(), options_.recalibrate, [&] { batches.Next(); }, show);
   parts_.comm.AllReduceSum(parts_.params.buffers());
   parts_.params.buffers().mul_(1.0 / parts_.comm.size());
   final_buffers_.copy_(parts_.params.buffers());

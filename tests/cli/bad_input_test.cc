@@ -197,6 +197,9 @@ TEST_F(BadInput, ModelFilesThatAreDamagedOrDoNotFit) {
   other.height = 14;
   WriteIdxDataset(Path("other"), other);
   expect({"--weights", model, "--dataset=idx:" + Path("other").string()}, {model, "1x28x28", "1x14x28"});
+  WriteBytes(Path("data_batch_1.bin"), std::string(3073, '\0') + std::string(3073, '\1'));
+  WriteBytes(Path("test_batch.bin"), std::string(3073, '\0'));
+  expect({"--weights", model, "--dataset=cifar:" + Path("").string()}, {model, "1x28x28", "3x32x32"});
   other.height = 28;
   other.classes = 4;
   WriteIdxDataset(Path("fewer"), other);

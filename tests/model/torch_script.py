@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """TorchScript modules for the tests, and what such a file computes.
 
-    torch_script.py make KIND FILE    writes a module; KIND: good, frozen, outputs, tied
+    torch_script.py make KIND FILE    writes a module; KIND: good, frozen, outputs, tied, assigns
     torch_script.py run FILE          prints, as JSON, its logits for images of ones, in evaluation mode
 """
 
@@ -35,9 +35,22 @@ class Tied(nn.Module):
         return self.head(self.second(self.first(torch.flatten(x, 1))))
 
 
+class Assigns(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+        self.register_buffer("average", torch.zeros(10))
+
+    def forward(self, x):
+        x = self.head(torch.flatten(x, 1))
+        self.average = 0.9 * self.average + 0.1 * x.mean(0)
+        return x
+
+
 def make(kind, path):
     torch.manual_seed(1)
-    network = Tied() if kind == "tied" else Net(7 if kind == "outputs" else 10)
+    networks = {"tied": Tied, "assigns": Assigns, "outputs": lambda: Net(7)}
+    network = networks.get(kind, lambda: Net(10))()
     script = torch.jit.script(network)
     if kind == "frozen":
         script = torch.jit.freeze(script.eval())

@@ -453,6 +453,43 @@ TEST_F(RunWorkerTest, WeightDecaySparesBiasesUnlessAsked) {
   }
 }
 
+// A frozen layer in front of one that trains.
+class HalfFrozen : public ImageClassifier {
+ public:
+  explicit HalfFrozen(const ModelInput& input)
+      : frozen_(register_module("frozen", torch::nn::Linear(input.channels * input.height * input.width, 8))),
+        head_(register_module("head", torch::nn::Linear(8, input.classes))) {
+    for (at::Tensor& parameter : frozen_->parameters()) parameter.set_requires_grad(false);
+  }
+  at::Tensor forward(const at::Tensor& images) override {
+    return head_(at::relu(frozen_(images.flatten(1))));
+  }
+
+ private:
+  torch::nn::Linear frozen_, head_;
+};
+
+TEST_F(RunWorkerTest, FrozenParametersDoNotDecay) {
+  models_.Register("half-frozen",
+                   [](const ModelInput& input) { return std::make_shared<HalfFrozen>(input); });
+  TrainConfig config = Config();
+  config.model = "half-frozen";
+  config.weight_decay = 0.1;
+  for (const bool decay_all : {false, true}) {
+    config.decay_all = decay_all;
+    config.lr = 0.05;
+    const Run trained = Train(config);
+    config.lr = 0;
+    const Run initial = Train(config);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const bool is_frozen = trained.model.tensors[i].first.rfind("frozen", 0) == 0;
+      EXPECT_EQ(trained.model.tensors[i].second.allclose(initial.model.tensors[i].second, 1e-6, 1e-7),
+                is_frozen)
+          << trained.model.tensors[i].first;
+    }
+  }
+}
+
 TEST_F(RunWorkerTest, EveryPartOfARecipeTrains) {
   TrainConfig config = Config();
   config.epochs = 4;

@@ -24,9 +24,9 @@ class ImageClassifier : public torch::nn::Module {
  public:
   virtual at::Tensor forward(const at::Tensor& images) = 0;
 
-  // Writes the model, with its code, so that other programs can run it. Only a TorchScript module can; others
-  // write nothing and return false.
-  virtual bool SaveScript(const std::string& /*path*/) const { return false; }
+  // Writes the model with its code, so that other programs can run it, in evaluation mode; whole or not at
+  // all. Only a TorchScript module can; others write nothing. Throws RunError.
+  virtual void SaveScript(const std::string& /*path*/) const {}
 };
 
 // Models by name. A program adds its own and hands the registry to whoever builds models. Register() before

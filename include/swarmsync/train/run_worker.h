@@ -1,10 +1,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "swarmsync/comm/communicator.h"
+#include "swarmsync/data/dataset.h"
 #include "swarmsync/model/registry.h"
 #include "swarmsync/report/status_pipe.h"
 #include "swarmsync/train/config.h"
@@ -18,12 +20,18 @@ struct WorkerContext {
   double started = 0;                              // MonotonicSeconds() when the command began
   std::function<void(const Status&)> tell_status;  // called by rank 0 only
   std::function<void()> check_stop;                // called before every step; throws to stop
+  std::optional<Dataset> data = std::nullopt;  // config.dataset, for workers that share it; else it is opened
+};
+
+// A run that can begin.
+struct CheckedRun {
+  Dataset data;                       // as it was opened
+  std::vector<std::string> warnings;  // what the user should know all the same, a line each
 };
 
 // Checks all that can be checked before workers start: the configuration, the data, the model, the shards.
-// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker. Returns
-// what the user should know all the same, a line each.
-std::vector<std::string> CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
+// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker.
+CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
 
 // One worker's whole part of `swarmsync train`: data, model, synchronizer, training; rank 0 writes the files
 // of the run into config.out, which exists. Collective. One call a thread.
