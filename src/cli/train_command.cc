@@ -84,6 +84,7 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
   }
   PrepareRunDirectory(files, config.overwrite ? Existing::kOverwrite : Existing::kRefuse);
   WriteFileAtomically(files.config(), ToJsonText(config));
+  return std::move(checked.data);
 }
 
 // Flags that were given and belong to other synchronizers.
