@@ -23,6 +23,7 @@
 #include "cli/parent.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
+#include "model/torchscript.h"
 #include "report/run_report.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -35,8 +36,6 @@
 
 namespace swarmsync {
 namespace {
-
-const std::string kTorchScriptPrefix = "torchscript:";
 
 std::string NewRunDirectory(const TrainConfig& config) {
   const std::string base =
@@ -53,7 +52,7 @@ TrainConfig Complete(TrainConfig config, int workers) {
   if (config.out.empty()) config.out = NewRunDirectory(config);
   config.out = std::filesystem::absolute(config.out).string();
   // Whoever loads the saved model looks for its code there.
-  const std::string& prefix = kTorchScriptPrefix;
+  const std::string prefix(kTorchScriptPrefix);
   if (config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
     const std::filesystem::path file = config.model.substr(prefix.size());
     config.model = prefix + std::filesystem::absolute(file).lexically_normal().string();
@@ -78,7 +77,7 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
     if (!config.quiet) PrintWarning(warning);
   }
   const RunFiles files{config.out};
-  if (config.overwrite && config.model == kTorchScriptPrefix + files.script().string()) {
+  if (config.overwrite && config.model == std::string(kTorchScriptPrefix) + files.script().string()) {
     throw UsageError(
         fmt::format("--overwrite would remove the model, {}; give another --out", files.script().string()));
   }

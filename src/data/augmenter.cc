@@ -1,10 +1,8 @@
 #include "swarmsync/data/augmenter.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "swarmsync/base/error.h"
+#include "data/pixel_tables.h"
 
 namespace swarmsync {
 namespace {
@@ -21,12 +19,8 @@ std::int64_t ToOffset(std::uint32_t word) {
 Augmenter::Augmenter(Augmentation kind, ImageShape shape, const Normalization& normalization,
                      std::uint64_t seed)
     : kind_(kind), shape_(shape), philox_(seed) {
-  const auto channels = static_cast<std::size_t>(shape.channels);
-  if (normalization.mean.size() != channels || normalization.stddev.size() != channels) {
-    throw UsageError(fmt::format("a normalization with {} means and {} standard deviations for {} channels",
-                                 normalization.mean.size(), normalization.stddev.size(), channels));
-  }
-  for (std::size_t c = 0; c < channels; ++c) {
+  RequireChannels(normalization, shape.channels);
+  for (std::size_t c = 0; c < normalization.mean.size(); ++c) {
     black_.push_back(
         static_cast<float>(-static_cast<double>(normalization.mean[c]) / normalization.stddev[c]));
   }

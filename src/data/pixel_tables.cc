@@ -6,14 +6,18 @@
 
 namespace swarmsync {
 
-PixelTables::PixelTables(const Normalization& normalization, std::int64_t num_channels) {
-  const std::size_t channels = static_cast<std::size_t>(num_channels);
+void RequireChannels(const Normalization& normalization, std::int64_t num_channels) {
+  const auto channels = static_cast<std::size_t>(num_channels);
   if (normalization.mean.size() != channels || normalization.stddev.size() != channels) {
     throw UsageError(fmt::format("a normalization with {} means and {} standard deviations for {} channels",
                                  normalization.mean.size(), normalization.stddev.size(), channels));
   }
-  tables_.resize(channels);
-  for (std::size_t c = 0; c < channels; ++c) {
+}
+
+PixelTables::PixelTables(const Normalization& normalization, std::int64_t num_channels) {
+  RequireChannels(normalization, num_channels);
+  tables_.resize(normalization.mean.size());
+  for (std::size_t c = 0; c < tables_.size(); ++c) {
     const double mean = normalization.mean[c];
     const double stddev = normalization.stddev[c];
     if (!(stddev > 0)) {

@@ -9,6 +9,9 @@
 
 namespace swarmsync {
 
+// Throws UsageError unless there is a mean and a standard deviation for each channel.
+void RequireChannels(const Normalization& normalization, std::int64_t num_channels);
+
 // Converts bytes to normalized floats by looking them up: there are only 256 of them, so the division is done
 // once, in double, and every batch costs one load and one store a pixel. Safe from any thread.
 class PixelTables {

@@ -2,19 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
 #include "model/builtin.h"
 #include "model/torchscript.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/names.h"
 
 namespace swarmsync {
-namespace {
-
-constexpr std::string_view kTorchScriptPrefix = "torchscript:";
-
-}  // namespace
 
 ModelRegistry ModelRegistry::WithBuiltIn() {
   ModelRegistry registry;

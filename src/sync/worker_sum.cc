@@ -4,8 +4,9 @@
 
 namespace swarmsync {
 
-WorkerSum::WorkerSum(const at::Tensor& flat)
-    : message_(at::zeros({flat.numel() + 1}, flat.options())), sum_(message_.narrow(0, 0, flat.numel())) {}
+WorkerSum::WorkerSum(const FlatParams& params)
+    : message_(at::zeros({params.weights().numel() + 1}, params.weights().options())),
+      sum_(message_.narrow(0, 0, params.weights().numel())) {}
 
 int WorkerSum::Add(const at::Tensor& flat, double factor, bool contributes, Communicator& comm) {
   at::Tensor contributors = message_.select(0, -1);

@@ -11,9 +11,7 @@ namespace swarmsync {
 // all-reduce fails.
 class WorkerSum {
  public:
-  // Of tensors like params.weights(), or like `flat`, which has one dimension.
-  explicit WorkerSum(const FlatParams& params) : WorkerSum(params.weights()) {}
-  explicit WorkerSum(const at::Tensor& flat);
+  explicit WorkerSum(const FlatParams& params);
 
   // sum() <- sum_i factor_i flat_i over the ranks that contribute; a factor of 0 contributes zeros, whatever
   // `flat` holds. Returns how many contributed. Collective: one all-reduce.
@@ -22,10 +20,10 @@ class WorkerSum {
   // sum() <- (1/n) sum_i flat_i over the n ranks that contribute; zeros without any. Returns n. Collective.
   int Mean(const at::Tensor& flat, bool contributes, Communicator& comm);
 
-  const at::Tensor& sum() const { return sum_; }  // like `flat`
+  const at::Tensor& sum() const { return sum_; }  // [flat_size]
 
  private:
-  at::Tensor message_;  // [numel + 1]: the sum and the number of contributors
+  at::Tensor message_;  // [flat_size + 1]: the sum and the number of contributors
   at::Tensor sum_;
 };
 

@@ -72,8 +72,8 @@ struct DatasetOptions {
 //   mnist, fashion-mnist, cifar10   files in data_dir/<name>, with ten classes and the usual constants to
 //                                   normalize with
 //   idx:DIR, cifar:DIR              a directory with the four IDX files (idx.h), or with CIFAR-10's binary
-//   layout
-//                                   (data_batch_1.bin …, test_batch.bin; ten classes)
+//                                   layout (data_batch_1.bin …, test_batch.bin;
+//                                   ten classes)
 //   images:DIR                      a folder of class folders of PNG and JPEG files, or one with such folders
 //                                   `train` and `test` (or `val`); without these every tenth file of a class
 //                                   is for the test
