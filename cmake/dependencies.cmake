@@ -10,3 +10,22 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
+
+# With a CUDA build of libtorch come the kernels for GPUs, and, where its header is, NCCL. libtorch's own configuration
+# has found CUDA's compiler then.
+if(TARGET torch_cuda)
+  set(SWARMSYNC_CUDA ON)
+  set(CMAKE_CUDA_STANDARD 17)
+  find_path(SWARMSYNC_NCCL_INCLUDE_DIR nccl.h HINTS ${TORCH_INSTALL_PREFIX}/../nvidia/nccl/include)
+endif()
+
+# libtorch 2.x has the headers of an {fmt} of its own in front of the system's, whose library does not fit them.
+find_path(SWARMSYNC_FMT_OF_TORCH fmt/format.h PATHS ${TORCH_INCLUDE_DIRS} NO_DEFAULT_PATH)
+if(SWARMSYNC_FMT_OF_TORCH AND NOT SWARMSYNC_FMT_OF_TORCH STREQUAL "/usr/include")
+  set(SWARMSYNC_FMT fmt::fmt-header-only)
+else()
+  set(SWARMSYNC_FMT fmt::fmt)
+endif()
+
+# c10d's header of its Gloo group needs Gloo's; libtorch has the code.
+find_path(SWARMSYNC_GLOO_INCLUDE_DIR gloo/context.h REQUIRED)

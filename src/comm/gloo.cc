@@ -9,9 +9,15 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <thread>
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#ifdef SWARMSYNC_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "swarmsync/base/error.h"
@@ -30,9 +36,68 @@ std::string Reason(const std::exception& error) {
   return text;
 }
 
+// The group of the GPUs, one for each rank, over the same store.
+class NcclGroup {
+ public:
+  NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+            std::chrono::milliseconds timeout);
+
+  void AllReduce(std::vector<at::Tensor>& tensors);
+  void Broadcast(std::vector<at::Tensor>& tensors, const c10d::BroadcastOptions& options);
+
+ private:
+#ifdef SWARMSYNC_NCCL
+  // Throws when it is not done in time. Waiting itself would only make the stream wait.
+  void Finish(const c10::intrusive_ptr<c10d::Work>& work);
+
+  c10::intrusive_ptr<c10d::ProcessGroupNCCL> group_;
+  std::chrono::milliseconds timeout_;
+#endif
+};
+
+#ifdef SWARMSYNC_NCCL
+
+NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+                     std::chrono::milliseconds timeout)
+    : timeout_(timeout) {
+  auto options = c10d::ProcessGroupNCCL::Options::create();
+  options->timeout = timeout;
+  group_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", store),
+                                                       rank, size, options);
+}
+
+void NcclGroup::AllReduce(std::vector<at::Tensor>& tensors) { Finish(group_->allreduce(tensors)); }
+
+void NcclGroup::Broadcast(std::vector<at::Tensor>& tensors, const c10d::BroadcastOptions& options) {
+  Finish(group_->broadcast(tensors, options));
+}
+
+void NcclGroup::Finish(const c10::intrusive_ptr<c10d::Work>& work) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout_;
+  while (!work->isCompleted()) {
+    if (std::chrono::steady_clock::now() > deadline)
+      throw std::runtime_error(fmt::format("it was not done within {} ms", timeout_.count()));
+    std::this_thread::sleep_for(std::chrono::microseconds(10));
+  }
+  work->wait();
+}
+
+#else
+
+NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>&, int, int, std::chrono::milliseconds) {
+  throw std::runtime_error("this libtorch has no NCCL, which tensors on a GPU travel by");
+}
+
+void NcclGroup::AllReduce(std::vector<at::Tensor>&) {}
+void NcclGroup::Broadcast(std::vector<at::Tensor>&, const c10d::BroadcastOptions&) {}
+
+#endif
+
 class GlooCommunicator : public Communicator {
  public:
-  GlooCommunicator(c10::intrusive_ptr<c10d::ProcessGroupGloo> group) : group_(std::move(group)) {}
+  GlooCommunicator(c10::intrusive_ptr<c10d::Store> store, c10::intrusive_ptr<c10d::ProcessGroupGloo> group,
+                   std::chrono::milliseconds timeout)
+      : store_(std::move(store)), group_(std::move(group)), timeout_(timeout) {}
 
   int rank() const override { return group_->getRank(); }
   int size() const override { return group_->getSize(); }
@@ -40,6 +105,7 @@ class GlooCommunicator : public Communicator {
   void AllReduceSum(const at::Tensor& inout) override {
     Guard("all-reduce", [&] {
       std::vector<at::Tensor> tensors{inout};
+      if (!inout.is_cpu()) return OfGpus().AllReduce(tensors);
       group_->allreduce(tensors)->wait();
     });
   }
@@ -49,6 +115,7 @@ class GlooCommunicator : public Communicator {
       std::vector<at::Tensor> tensors{inout};
       c10d::BroadcastOptions options;
       options.rootRank = root;
+      if (!inout.is_cpu()) return OfGpus().Broadcast(tensors, options);
       group_->broadcast(tensors, options)->wait();
     });
   }
@@ -89,7 +156,15 @@ class GlooCommunicator : public Communicator {
     }
   }
 
+  NcclGroup& OfGpus() {
+    if (!gpus_) gpus_.emplace(store_, rank(), size(), timeout_);
+    return *gpus_;
+  }
+
+  c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  std::chrono::milliseconds timeout_;
+  std::optional<NcclGroup> gpus_;  // made when the first tensor comes that is on a GPU
 };
 
 bool IsLoopback(const std::string& host) {
@@ -147,8 +222,9 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(Milliseconds(options.timeout));
     gloo_options->devices.push_back(OpenDevice(options));
     gloo_options->threads = 1;  // calls come one at a time
-    return std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::ProcessGroupGloo>(
-        OpenStore(options), options.rank, options.size, gloo_options));
+    const auto store = OpenStore(options);
+    auto group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.size, gloo_options);
+    return std::make_unique<GlooCommunicator>(store, std::move(group), Milliseconds(options.timeout));
   } catch (const std::exception& error) {
     std::string reason = Reason(error);
     if (std::string(error.what()).find("in use") != std::string::npos) {

@@ -4,10 +4,16 @@
 //   broadcast:  every rank copies from the root's buffer;
 //   all-gather: every rank copies from all buffers.
 // No rank touches what another one may write between the same two barriers.
+//
+// Tensors on a GPU stay there. Each rank enqueues its share on its own stream, which first waits there for
+// the streams of all ranks to have got to the collective, and afterwards for all shares to be done; the
+// threads meet at the barriers only to enqueue.
 
 #include "swarmsync/comm/thread_world.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,6 +21,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -29,6 +36,8 @@ struct ThreadWorld::State {
         timeout(wait_timeout),
         tensors(world_size),
         memory(world_size),
+        posted(world_size),
+        shared(world_size),
         arrived(world_size) {}
 
   const int size;
@@ -38,6 +47,9 @@ struct ThreadWorld::State {
   // reads others' after it; the barrier's mutex orders the two.
   std::vector<at::Tensor> tensors;
   std::vector<const void*> memory;
+  // Of tensors on a GPU: when a rank's stream got to the collective, and when its share is done. An event is
+  // recorded again only after a barrier that follows everybody's wait for it.
+  std::vector<std::optional<c10::Event>> posted, shared;
 
   void Barrier(int rank) {
     std::unique_lock lock(mutex);
@@ -96,20 +108,20 @@ class ThreadCommunicator : public Communicator {
   int size() const override { return state_->size; }
 
   void AllReduceSum(const at::Tensor& inout) override {
-    Post(inout);
+    Begin(inout);
     const std::int64_t total = inout.numel();
     const std::int64_t begin = total * rank_ / size();
     const std::int64_t length = total * (rank_ + 1) / size() - begin;
     const at::Tensor sum = Flat(0).narrow(0, begin, length);
     for (int other = 1; other < size(); ++other) sum.add_(Flat(other).narrow(0, begin, length));
     for (int other = 1; other < size(); ++other) Flat(other).narrow(0, begin, length).copy_(sum);
-    state_->Barrier(rank_);
+    End(inout);
   }
 
   void Broadcast(const at::Tensor& inout, int root) override {
-    Post(inout);
+    Begin(inout);
     if (rank_ != root) inout.copy_(state_->tensors[root]);
-    state_->Barrier(rank_);
+    End(inout);
   }
 
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
@@ -122,10 +134,25 @@ class ThreadCommunicator : public Communicator {
   }
 
  private:
-  void Post(const at::Tensor& tensor) {
+  // After it, this rank may read all tensors, and write its share.
+  void Begin(const at::Tensor& tensor) {
     state_->tensors[rank_] = tensor;
-    state_->Barrier(rank_);
+    Meet(tensor.device(), state_->posted);
   }
+
+  // After it, all shares are done.
+  void End(const at::Tensor& tensor) { Meet(tensor.device(), state_->shared); }
+
+  void Meet(const at::Device& device, std::vector<std::optional<c10::Event>>& events) {
+    if (device.is_cpu() || size() == 1) return state_->Barrier(rank_);
+    const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+    std::optional<c10::Event>& mine = events[static_cast<std::size_t>(rank_)];
+    if (!mine) mine.emplace(device.type());
+    mine->record(stream);
+    state_->Barrier(rank_);
+    for (const auto& event : events) event->block(stream);
+  }
+
   at::Tensor Flat(int rank) const { return state_->tensors[rank].view(-1); }
 
   std::shared_ptr<ThreadWorld::State> state_;

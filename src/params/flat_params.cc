@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
-#include <cmath>
-
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -124,8 +122,9 @@ void FlatParams::ZeroGrad() {
 
 void FlatParams::ClipGradients(double max_norm) {
   torch::NoGradGuard no_grad;
-  const double norm = gradients_.norm().item<double>();
-  if (std::isfinite(norm) && norm > max_norm) gradients_.mul_(max_norm / norm);
+  const at::Tensor norm = gradients_.norm();
+  const at::Tensor factor = at::where(norm.isfinite(), (max_norm / norm).clamp_max(1), at::ones_like(norm));
+  gradients_.mul_(factor);  // on a GPU, nobody waits for the norm
 }
 
 int FlatParams::Readopt() {

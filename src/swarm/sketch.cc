@@ -8,8 +8,7 @@
 namespace swarmsync {
 namespace {
 
-constexpr std::uint64_t kSignSeed = 0;  // the same everywhere, or sketches could not be compared
-constexpr std::int64_t kGroup = 8;      // elements that stay neighbours, for vector instructions
+constexpr std::int64_t kGroup = 8;  // elements that stay neighbours, for vector instructions
 
 // The signs that the eight bits of a byte stand for.
 using Signs = std::array<std::array<float, kGroup>, 256>;

@@ -1,14 +1,11 @@
-// The move of a particle, in the order of operations that tests/sync/make_goldens.py repeats:
-//   s = 0;  s = s + (c1 r1) (p - y);  s = s + (c2 r2) (g - y)
-//   swarm:  v = w v + s;              x = y + v
-//   total:  v = ((w v) + (y - x)) + s;  x = x + v
-// A template for each combination of terms: what is switched off costs nothing. This file is compiled without
-// contraction of a*b+c, so that the result does not depend on the machine.
+// The move of a particle on the CPU. This file is compiled without contraction of a*b+c, so that the result
+// does not depend on the machine.
 
 #include "swarmsync/swarm/update.h"
 
 #include <algorithm>
-#include <type_traits>
+
+#include "swarm/move_element.h"
 
 namespace swarmsync {
 namespace {
@@ -50,42 +47,22 @@ void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
     const float* __restrict p = kPersonal ? span.personal_best + begin : nullptr;
     const float* __restrict g = kGlobal ? span.global_best + begin : nullptr;
     for (std::int64_t i = 0; i < count; ++i) {
-      const float y = x[i];
-      float s = 0;
-      if constexpr (kPersonal) s = s + c1[i] * (p[i] - y);
-      if constexpr (kGlobal) s = s + c2[i] * (g[i] - y);
-      if constexpr (kTotal) {
-        v[i] = (w * v[i] + (y - x0[i])) + s;
-        x0[i] = x0[i] + v[i];
-        x[i] = x0[i];
-      } else {
-        v[i] = w * v[i] + s;
-        x[i] = y + v[i];
-      }
+      const MovedElement moved = MoveElement<kTotal, kPersonal, kGlobal>(
+          x[i], v[i], kTotal ? x0[i] : 0, kPersonal ? p[i] : 0, kGlobal ? g[i] : 0, w, kPersonal ? c1[i] : 0,
+          kGlobal ? c2[i] : 0);
+      x[i] = moved.position;
+      v[i] = moved.velocity;
+      if constexpr (kTotal) x0[i] = moved.position;
     }
-  }
-}
-
-// Calls f with std::true_type or std::false_type.
-template <class F>
-void Choose(bool value, F&& f) {
-  if (value) {
-    f(std::true_type{});
-  } else {
-    f(std::false_type{});
   }
 }
 
 template <class Coefficient>
 void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coefficient& c1,
               const Coefficient& c2) {
-  Choose(options.velocity == Velocity::kTotal, [&](auto total) {
-    Choose(span.personal_best != nullptr, [&](auto personal) {
-      Choose(span.global_best != nullptr, [&](auto global) {
-        Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
-                                                        c2);
-      });
-    });
+  WithTerms(span, options, [&](auto total, auto personal, auto global) {
+    Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
+                                                    c2);
   });
 }
 

@@ -10,8 +10,8 @@ void LossSum::Add(const at::Tensor& loss) {
     sum_ += loss.item<double>();
     return;
   }
-  const at::Tensor value = loss.detach().to(at::kDouble);
-  device_sum_ = device_sum_.defined() ? device_sum_.add(value) : value;
+  if (!device_sum_.defined()) device_sum_ = at::zeros({}, loss.options().dtype(at::kDouble));
+  device_sum_.add_(loss.detach());
 }
 
 double LossSum::Total() const { return sum_ + (device_sum_.defined() ? device_sum_.item<double>() : 0.0); }

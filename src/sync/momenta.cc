@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <string>
@@ -16,17 +17,16 @@ namespace {
 using States = std::decay_t<decltype(std::declval<torch::optim::Optimizer>().state())>;
 
 // libtorch 1.13 looks an optimizer's state up by text, 2.x by address.
-template <class Key>
-Key KeyOf(const at::Tensor& parameter) {
-  if constexpr (std::is_same_v<Key, std::string>) {
-    return c10::guts::to_string(parameter.unsafeGetTensorImpl());
-  } else {
-    return parameter.unsafeGetTensorImpl();
-  }
+#if TORCH_VERSION_MAJOR >= 2
+void* KeyOf(const at::Tensor& parameter) { return parameter.unsafeGetTensorImpl(); }
+#else
+std::string KeyOf(const at::Tensor& parameter) {
+  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
 }
+#endif
 
 torch::optim::OptimizerParamState* StateOf(States& states, const at::Tensor& parameter) {
-  const auto found = states.find(KeyOf<States::key_type>(parameter));
+  const auto found = states.find(KeyOf(parameter));
   return found == states.end() ? nullptr : found->second.get();
 }
 
@@ -76,8 +76,7 @@ void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) 
   const std::int64_t size = AgreedSize(mine, comm_);
   if (size == 0) return;
 
-  const auto options = mine > 0 ? momenta.front().options() : at::TensorOptions().dtype(at::kFloat);
-  if (!message_.defined() || message_.numel() != size + 1) message_ = at::empty({size + 1}, options);
+  if (!message_.defined() || message_.numel() != size + 1) message_ = at::empty({size + 1}, like_);
   message_.zero_();
   // Calls visit(momentum, its part of the message) for each.
   const auto for_each = [&](auto visit) {

@@ -14,8 +14,8 @@ namespace swarmsync {
 // moments.
 class MomentaMean {
  public:
-  // Borrows the communicator.
-  explicit MomentaMean(Communicator& comm) : comm_(comm) {}
+  // Borrows the communicator. like: of the weights' type and device, which all ranks share.
+  MomentaMean(Communicator& comm, const at::TensorOptions& like) : comm_(comm), like_(like) {}
 
   // The momenta become their mean over the ranks that contribute, on all ranks that have some. A rank whose
   // optimizer has none, as before its first step, brings nothing, and so does one without an optimizer
@@ -25,6 +25,7 @@ class MomentaMean {
 
  private:
   Communicator& comm_;
+  at::TensorOptions like_;
   at::Tensor message_;  // the momenta, one after another, and the number of contributors; kept for the next
 };
 

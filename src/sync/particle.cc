@@ -2,13 +2,42 @@
 
 #include <ATen/ATen.h>
 
-#include "swarmsync/swarm/update.h"
+#include <algorithm>
+#include <vector>
+
+#include "swarm/device.h"
 
 namespace swarmsync {
 namespace {
 
-float* At(const at::Tensor& flat, const FlatParams::Slot& slot) {
-  return flat.defined() ? flat.data_ptr<float>() + slot.offset : nullptr;
+float* Data(const at::Tensor& flat) { return flat.defined() ? flat.data_ptr<float>() : nullptr; }
+
+// The part of a particle's arrays that is a parameter tensor's.
+ParticleSpan At(ParticleSpan whole, const FlatParams::Slot& slot) {
+  const auto advance = [&](auto*& array) {
+    if (array != nullptr) array += slot.offset;
+  };
+  whole.size = slot.size;
+  advance(whole.weights);
+  advance(whole.velocity);
+  advance(whole.start);
+  advance(whole.personal_best);
+  advance(whole.global_best);
+  return whole;
+}
+
+at::Tensor PiecesOnDevice(const FlatParams& params) {
+  std::vector<ParticlePiece> pieces;
+  std::uint64_t tensor = 0;
+  for (const FlatParams::Slot& slot : params.slots()) {
+    for (std::int64_t begin = 0; begin < slot.size; begin += kParticlePieceSize) {
+      pieces.push_back({slot.offset + begin, std::min(kParticlePieceSize, slot.size - begin), tensor,
+                        static_cast<std::uint64_t>(slot.logical_offset + begin)});
+    }
+    ++tensor;
+  }
+  const auto bytes = static_cast<std::int64_t>(pieces.size() * sizeof(ParticlePiece));
+  return at::from_blob(pieces.data(), {bytes}, at::kByte).to(params.weights().device());
 }
 
 }  // namespace
@@ -26,6 +55,7 @@ Particle::Particle(FlatParams& params, const SyncOptions& options, Communicator&
     arriving_ = params.NewState();
   }
   if (options_.velocity == Velocity::kTotal) start_ = params.weights().clone();
+  if (!params.weights().is_cpu()) pieces_ = PiecesOnDevice(params);
 }
 
 void Particle::StartHere() {
@@ -45,17 +75,22 @@ void Particle::Learn(const std::vector<double>& fitness) {
 void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
                     double progress) {
   if (!tuner_) options_.inertia = inertia_.at(progress);
+  ParticleSpan whole;
+  whole.weights = Data(params_.weights());
+  whole.velocity = Data(velocity_);
+  whole.start = Data(start_);
+  whole.personal_best = Data(personal_best);
+  whole.global_best = Data(guide);
   RandomFactors random{Philox(seed_), options_.random, exchange, static_cast<std::uint32_t>(comm_.rank())};
+  if (pieces_.defined()) {
+    MoveParticleOnDevice(whole, reinterpret_cast<const ParticlePiece*>(pieces_.data_ptr<std::uint8_t>()),
+                         pieces_.numel() / static_cast<std::int64_t>(sizeof(ParticlePiece)), options_,
+                         random);
+    return;
+  }
   for (const FlatParams::Slot& slot : params_.slots()) {
-    ParticleSpan span;
-    span.size = slot.size;
-    span.weights = At(params_.weights(), slot);
-    span.velocity = At(velocity_, slot);
-    span.start = At(start_, slot);
-    span.personal_best = At(personal_best, slot);
-    span.global_best = At(guide, slot);
     random.first_element = static_cast<std::uint64_t>(slot.logical_offset);
-    MoveParticle(span, options_, random);
+    MoveParticle(At(whole, slot), options_, random);
     ++random.tensor;
   }
 }

@@ -47,6 +47,7 @@ class Particle {
   at::Tensor velocity_;
   at::Tensor arriving_;  // where a teacher's velocity arrives
   at::Tensor start_;     // undefined with Velocity::kSwarm, which does without
+  at::Tensor pieces_;    // ParticlePieces in the GPU's memory; undefined on the CPU
 };
 
 }  // namespace swarmsync

@@ -1,5 +1,6 @@
 #include "swarmsync/sync/synchronizer.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 
@@ -8,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "swarm/device.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/swarm/bests.h"
@@ -21,8 +23,14 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 WeightSketch SketchOf(const at::Tensor& flat) {
-  const at::Tensor on_cpu = flat.cpu();
-  return {on_cpu.data_ptr<float>(), on_cpu.numel()};
+  const float* const values = flat.data_ptr<float>();
+  return flat.is_cpu() ? WeightSketch(values, flat.numel()) : SketchOnDevice(values, flat.numel());
+}
+
+// So that the clock tells when the exchange is over, and not when it is enqueued.
+void WaitForDevice(const at::Tensor& tensor) {
+  if (tensor.is_cpu()) return;
+  c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device()).synchronize();
 }
 
 }  // namespace
@@ -31,7 +39,7 @@ Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions o
     : params_(params),
       comm_(comm),
       options_(std::move(options)),
-      momenta_(std::make_unique<MomentaMean>(comm)),
+      momenta_(std::make_unique<MomentaMean>(comm, params.weights().options())),
       round_start_(SketchOf(params.weights())) {}
 
 Synchronizer::~Synchronizer() = default;
@@ -115,6 +123,7 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool excha
   if (exchanged && options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
     const double arrival = MonotonicSeconds();
     momenta_->Average(optimizer, works);
+    WaitForDevice(params_.weights());
     if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
   }
   const bool resets = exchanged && options_.momentum_at_sync == MomentumAtSync::kReset;
@@ -123,6 +132,7 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool excha
 }
 
 int Synchronizer::ExchangeGradients(const Turn& turn) {
+  if (options_.trace) WaitForDevice(params_.weights());
   const double arrival = MonotonicSeconds();
   contributors_ = AverageGradients(params_, comm_, turn.works());
   if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
@@ -145,6 +155,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
   const int contributors = DoExchange(mine);
   if (contributors > 0) ExchangeBuffers(mine);
+  WaitForDevice(params_.weights());
   trace.seconds = MonotonicSeconds() - arrival;
   if (options_.trace) spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;

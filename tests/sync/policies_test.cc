@@ -204,7 +204,7 @@ TEST(Momenta, AdamsMomentsAreAveragedToo) {
     torch::optim::AdamW optimizer({weight}, torch::optim::AdamWOptions(0.1));
     weight.mutable_grad() = torch::full({2}, comm.rank() == 0 ? 1.0f : 3.0f);
     optimizer.step();
-    MomentaMean(comm).Average(&optimizer, true);
+    MomentaMean(comm, at::kFloat).Average(&optimizer, true);
     auto& state = static_cast<torch::optim::AdamWParamState&>(*optimizer.state().begin()->second);
     EXPECT_FLOAT_EQ(state.exp_avg()[0].item<float>(), 0.1f * 2);
     EXPECT_FLOAT_EQ(state.exp_avg_sq()[1].item<float>(), 0.001f * 5);
@@ -218,7 +218,7 @@ TEST(Momenta, OneThatIsNotFiniteOrAbsentBringsNothing) {
     const auto sync = MakeSynchronizer("average", worker.params(), comm, Options(BuffersAtSync::kLocal));
     const float infinite = std::numeric_limits<float>::infinity();
     if (comm.rank() != 2) worker.Step(*sync, comm.rank() == 0 ? 5 : infinite);
-    MomentaMean(comm).Average(comm.rank() == 2 ? nullptr : &worker.optimizer(), true);
+    MomentaMean(comm, at::kFloat).Average(comm.rank() == 2 ? nullptr : &worker.optimizer(), true);
     EXPECT_TRUE(comm.rank() == 2 || worker.momentum() == 5) << worker.momentum();
   });
 }

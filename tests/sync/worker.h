@@ -96,10 +96,11 @@ class Batches {
     targets_ = torch::randn({steps, workers * batch, SmallNet::kOutputs}, generator);
   }
 
-  // The mini-batch of one worker.
-  at::Tensor Loss(SmallNet& net, std::int64_t step, std::int64_t worker) const {
-    return net.Loss(inputs_[step].narrow(0, worker * batch_, batch_),
-                    targets_[step].narrow(0, worker * batch_, batch_));
+  // The mini-batch of one worker, on the device of its net.
+  at::Tensor Loss(SmallNet& net, std::int64_t step, std::int64_t worker,
+                  const at::Device& device = at::kCPU) const {
+    return net.Loss(inputs_[step].narrow(0, worker * batch_, batch_).to(device),
+                    targets_[step].narrow(0, worker * batch_, batch_).to(device));
   }
   // All workers' mini-batches as one.
   at::Tensor LossOfAll(SmallNet& net, std::int64_t step) const {

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "swarmsync/base/host_device.h"
+
 namespace swarmsync {
 
 // Every use of random numbers has its own number here, so that no two uses ever draw the same words.
@@ -24,7 +26,7 @@ enum class RandomPurpose : std::uint32_t {
 // (seed, index, round, rank, purpose) to 32 random bits. It has no state to save, and a script in another
 // language draws the same numbers:
 //   key = seed, low word first;  counter = (index / 4, round, rank, purpose);  word index % 4 of the block.
-// Local; safe to call from any thread.
+// Local; safe to call from any thread, and on a GPU.
 class Philox {
  public:
   using Block = std::array<std::uint32_t, 4>;
@@ -33,22 +35,37 @@ class Philox {
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)} {}
 
   // The ten rounds on one counter.
-  Block operator()(Block counter) const;
+  SWARMSYNC_HOST_DEVICE Block operator()(Block c) const {
+    constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+    constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+    std::uint32_t k0 = key_[0], k1 = key_[1];
+    for (int round = 0; round < 10; ++round) {
+      const std::uint64_t p0 = kMultiplier0 * c[0], p1 = kMultiplier1 * c[2];
+      c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(p1),
+           static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(p0)};
+      k0 += kWeyl0;
+      k1 += kWeyl1;
+    }
+    return c;
+  }
 
   // Word `index` of a stream. index < 2^34.
-  std::uint32_t Word(std::uint64_t index, std::uint32_t round, std::uint32_t rank,
-                     RandomPurpose purpose) const {
+  SWARMSYNC_HOST_DEVICE std::uint32_t Word(std::uint64_t index, std::uint32_t round, std::uint32_t rank,
+                                           RandomPurpose purpose) const {
     const Block counter{static_cast<std::uint32_t>(index / 4), round, rank,
                         static_cast<std::uint32_t>(purpose)};
     return (*this)(counter)[index % 4];
   }
 
   // Uniform in [0, 1), 24 bits.
-  float Uniform(std::uint64_t index, std::uint32_t round, std::uint32_t rank, RandomPurpose purpose) const {
+  SWARMSYNC_HOST_DEVICE float Uniform(std::uint64_t index, std::uint32_t round, std::uint32_t rank,
+                                      RandomPurpose purpose) const {
     return ToUniform(Word(index, round, rank, purpose));
   }
 
-  static float ToUniform(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+  SWARMSYNC_HOST_DEVICE static float ToUniform(std::uint32_t word) {
+    return static_cast<float>(word >> 8) * 0x1p-24f;
+  }
 
  private:
   std::array<std::uint32_t, 2> key_;

@@ -31,8 +31,9 @@ struct GlooOptions {
                           // else the one that this host's name resolves to
 };
 
-// Joins a group through libtorch's c10d with Gloo. Collective. Throws CommError when the others do not come
-// within the timeout, a port is taken, …
+// Joins a group through libtorch's c10d with Gloo. Tensors on a GPU, which each rank then needs one of its
+// own of, travel by NCCL, where libtorch has it; their group is made when the first comes. Collective. Throws
+// CommError when the others do not come within the timeout, a port is taken, …
 std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options);
 
 }  // namespace swarmsync

@@ -15,9 +15,11 @@ namespace swarmsync {
 class WeightSketch {
  public:
   static constexpr std::int64_t kBuckets = 256;
+  static constexpr std::uint64_t kSignSeed = 0;  // the same everywhere, or sketches could not be compared
 
   WeightSketch() = default;                              // of the zero vector
   WeightSketch(const float* values, std::int64_t size);  // one pass over memory
+  explicit WeightSketch(const std::array<double, kBuckets>& buckets) : buckets_(buckets) {}
 
   WeightSketch& operator+=(const WeightSketch& other);
   WeightSketch& operator-=(const WeightSketch& other);
@@ -25,6 +27,7 @@ class WeightSketch {
   friend WeightSketch operator-(WeightSketch a, const WeightSketch& b) { return a -= b; }
 
   double Norm() const;
+  const std::array<double, kBuckets>& buckets() const { return buckets_; }
 
  private:
   std::array<double, kBuckets> buckets_{};

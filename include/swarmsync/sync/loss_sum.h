@@ -10,6 +10,10 @@ namespace swarmsync {
 // so that adding never waits for the device. Not thread-safe.
 class LossSum {
  public:
+  LossSum() = default;
+  LossSum(LossSum&&) = default;
+  LossSum& operator=(LossSum&&) = default;
+
   // loss: a scalar.
   void Add(const at::Tensor& loss);
 
@@ -20,7 +24,7 @@ class LossSum {
  private:
   std::int64_t count_ = 0;
   double sum_ = 0;
-  at::Tensor device_sum_;  // undefined until a loss comes that is not on the CPU
+  at::Tensor device_sum_;  // its own memory; undefined until a loss comes that is not on the CPU
 };
 
 }  // namespace swarmsync
