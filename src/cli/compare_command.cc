@@ -3,6 +3,7 @@
 // plan (compare/plan.h) says from them what comes next.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -30,6 +31,7 @@
 #include "swarmsync/base/file.h"
 #include "swarmsync/train/run_worker.h"
 #include "train/config_fields.h"
+#include "train/device.h"
 
 namespace swarmsync {
 namespace {
@@ -276,6 +278,7 @@ std::set<std::string> CheckAll(const CompareOptions& options, const ModelRegistr
     for (const PlannedRun& run : PlanGroup(options, group, none).missing) {
       const TrainConfig config = ConfigOf(run.flags);
       if (std::exchange(first, false)) {
+        DeviceOfLocal(config);
         const CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
         warnings.insert(checked.warnings.begin(), checked.warnings.end());
       }

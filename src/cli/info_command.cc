@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
@@ -9,6 +10,7 @@
 #include "cli/blas.h"
 #include "cli/commands.h"
 #include "swarmsync/sync/synchronizer.h"
+#include "train/device.h"
 
 namespace swarmsync {
 namespace {
@@ -20,10 +22,10 @@ int PrintInfo(const CommandContext& context) {
   line("swarmsync", SWARMSYNC_VERSION);
   line("libtorch", TORCH_VERSION);
   line("compiler", __VERSION__);
-  line("devices", torch::cuda::is_available() ? fmt::format("cpu (this version trains on it only), {} cuda",
-                                                            torch::cuda::device_count())
-                                              : "cpu");
-  line("backends", "processes (Gloo), threads");
+  std::string devices = "cpu";
+  for (int gpu = 0; gpu < CountGpus(); ++gpu) devices += fmt::format(", cuda:{} ({})", gpu, DescribeGpu(gpu));
+  line("devices", devices);
+  line("backends", "processes (Gloo; NCCL between GPUs, where libtorch has it), threads");
   line("synchronizers", fmt::format("{}", fmt::join(SynchronizerNames(), ", ")));
   line("models", fmt::format("{}", fmt::join(context.models.names(), ", ")));
   line("blas", BlasLibrary());

@@ -33,19 +33,22 @@
 #include "swarmsync/launch/supervisor.h"
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/run_worker.h"
+#include "train/device.h"
 
 namespace swarmsync {
 namespace {
 
 std::string NewRunDirectory(const TrainConfig& config) {
-  const std::string base =
-      fmt::format("runs/{:%Y%m%d-%H%M%S}-{}", fmt::localtime(std::time(nullptr)), config.sync);
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  const std::string base = fmt::format("runs/{:%Y%m%d-%H%M%S}-{}", local, config.sync);
   std::string name = base;
   for (int number = 2; std::filesystem::exists(name); ++number) name = fmt::format("{}-{}", base, number);
   return name;
 }
 
-// Fills in what the user left open, and validates.
+// Fills in what the user left open, but for the device, and validates.
 TrainConfig Complete(TrainConfig config, int workers) {
   config.workers = workers;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
@@ -70,8 +73,22 @@ TrainConfig Complete(TrainConfig config, int workers) {
   return config;
 }
 
+// The device of one rank of a launched job. With auto it is a GPU where each rank has one of its own. Leaves
+// what it is in config.device. Collective.
+at::Device DeviceOfLaunched(TrainConfig& config, Communicator& comm, int local_rank) {
+  const DevicePlace place{Backend::kProcesses, 1, CountGpus()};
+  if (config.device == "auto") {
+    const std::vector<double> have = comm.AllGather(local_rank < place.gpus ? 1.0 : 0.0);
+    const bool all_have = std::find(have.begin(), have.end(), 0.0) == have.end();
+    config.device = all_have ? "cuda" : "cpu";
+  }
+  return DeviceOfWorker(config.device, place, local_rank);
+}
+
 // Checks the run and makes its directory. Returns the data.
 Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
+  if (config.device == "cpu" && config.cuda_graph == CudaGraph::kOn)
+    throw UsageError("--cuda-graph is on, and the workers train on the CPU; give off, or --device cuda");
   CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
   for (const std::string& warning : checked.warnings) {
     if (!config.quiet) PrintWarning(warning);
@@ -102,8 +119,15 @@ std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI
   return {without_effect.begin(), without_effect.end()};
 }
 
-void Warn(const TrainConfig& config, const CLI::App& command) {
+// given: what the user asked for, of which `config` is made.
+void Warn(const TrainConfig& config, const TrainConfig& given, const CLI::App& command) {
   if (config.quiet) return;
+  if (const int gpus = CountGpus(); given.device == "auto" && config.device == "cpu" && gpus > 0) {
+    PrintWarning(fmt::format(
+        "training on the CPU, as --backend processes needs a GPU for each of {} workers and {} {} "
+        "here; with --backend threads they would share one",
+        config.workers, gpus, gpus == 1 ? "is" : "are"));
+  }
   for (const std::string& warning : Warnings(config.swarm)) PrintWarning(warning);
   for (const std::string& flag : FlagsWithoutEffect(config, command))
     PrintWarning(fmt::format("{} does nothing with --sync {}", flag, config.sync));
@@ -112,10 +136,11 @@ void Warn(const TrainConfig& config, const CLI::App& command) {
 
 void PrintPlan(const TrainConfig& config) {
   if (config.quiet) return;
-  fmt::print("training {} on {} with {}, {} {}{} of {} thread{}\n", config.model, config.dataset, config.sync,
-             config.workers, config.backend == Backend::kProcesses ? "process" : "thread",
+  fmt::print("training {} on {} with {}, {} {}{} of {} thread{}{}\n", config.model, config.dataset,
+             config.sync, config.workers, config.backend == Backend::kProcesses ? "process" : "thread",
              config.workers == 1 ? "" : (config.backend == Backend::kProcesses ? "es" : "s"),
-             config.threads_per_worker, config.threads_per_worker == 1 ? "" : "s");
+             config.threads_per_worker, config.threads_per_worker == 1 ? "" : "s",
+             config.device == "cpu" ? "" : ", on " + config.device);
   std::fflush(stdout);
 }
 
@@ -188,17 +213,19 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
   const StopSignals signals;
   ThreadWorld world(static_cast<int>(config.workers), std::chrono::duration<double>(config.timeout));
   StatusPrinter printer(config);
+  const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), 0);
   world.Run([&](int rank) {
     const auto comm = world.Connect(rank);
     RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                       StopSignals::Check, data});
+                       StopSignals::Check, data, device});
   });
 }
 
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
-void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double started) {
+void RunLaunched(TrainConfig config, const ModelRegistry& models, double started, int local_rank) {
   SilenceLibraryLogs();
   const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+  const at::Device device = DeviceOfLaunched(config, *comm, local_rank);
   const StopSignals signals;
   std::string failure;
   std::exception_ptr failed;
@@ -217,7 +244,7 @@ void RunLaunched(const TrainConfig& config, const ModelRegistry& models, double 
   StatusPrinter printer(config);
   try {
     RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                       StopSignals::Check});
+                       StopSignals::Check, std::nullopt, device});
   } catch (const CommError&) {
     StopSignals::Check();  // the signal that ended the other ranks has come here too
     throw;
@@ -240,14 +267,15 @@ int Train(const CLI::App& command, const TrainConfig& given, const CommandContex
           "all of them see");
     }
     const TrainConfig config = Complete(given, launched->size);
-    if (launched->rank == 0) Warn(config, command);
-    RunLaunched(config, context.models, context.started);
+    if (launched->rank == 0) Warn(config, given, command);
+    RunLaunched(config, context.models, context.started, launched->local_rank);
     if (launched->rank == 0) Conclude(config);
     return 0;
   }
   Validate(given);
-  const TrainConfig config = Complete(given, static_cast<int>(given.workers));
-  Warn(config, command);
+  TrainConfig config = Complete(given, static_cast<int>(given.workers));
+  config.device = DeviceOfLocal(config);
+  Warn(config, given, command);
   std::optional<Dataset> data;
   {
     const StopSignals signals;  // a file that is being written is finished first
@@ -284,8 +312,10 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   try {
     const TrainConfig config = FromJsonText(ReadFile(config_path));
     const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
-    RunWorker(config, {*comm, context.models, started,
-                       [&](const Status& status) { SendStatus(status_fd, status); }, nullptr});
+    const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), comm->rank());
+    RunWorker(config,
+              {*comm, context.models, started, [&](const Status& status) { SendStatus(status_fd, status); },
+               nullptr, std::nullopt, device});
   } catch (const Error& error) {
     fail(error.exit_code(), error.what());
   } catch (const std::exception& error) {

@@ -65,11 +65,15 @@ class TorchScriptModel : public ImageClassifier {
 
   void SaveScript(const std::string& path) const override {
     torch::jit::Module script = script_;  // the same module
-    std::ostringstream bytes;
+    std::stringstream bytes;
     script.eval();
     script.save(bytes);
     script.train(is_training());
-    WriteFileAtomically(path, bytes.str());
+    if (parameters().front().is_cpu()) return WriteFileAtomically(path, bytes.str());
+    // For programs that have no GPU. (A module's copy is wrong where its tensors share memory.)
+    std::ostringstream on_cpu;
+    torch::jit::load(bytes, at::kCPU).save(on_cpu);
+    WriteFileAtomically(path, on_cpu.str());
   }
 
   // The name of a float buffer that a pass has replaced by another tensor, which is then not the one that is

@@ -35,6 +35,14 @@ void RequireOneEach(const std::vector<double>& numbers, const char* flag, std::i
   }
 }
 
+bool IsDevice(const std::string& device) {
+  constexpr std::string_view kIndexed = "cuda:";
+  if (device == "auto" || device == "cpu" || device == "cuda") return true;
+  if (device.rfind(kIndexed, 0) != 0) return false;
+  const std::string index = device.substr(kIndexed.size());
+  return !index.empty() && index.size() <= 2 && index.find_first_not_of("0123456789") == std::string::npos;
+}
+
 template <class T>
 Json ToJson(const T& member) {
   if constexpr (std::is_enum_v<T> || kIsText<T>) {
@@ -151,9 +159,9 @@ void Validate(const TrainConfig& c) {
                     "the number of workers, {}",
                     c.min_workers, c.workers));
   }
-  if (c.device != "auto" && c.device != "cpu") {
-    throw UsageError(
-        fmt::format("--device is {}; this version trains on the CPU only: give auto or cpu", c.device));
+  if (!IsDevice(c.device)) {
+    throw UsageError(fmt::format(
+        "--device is {}; give auto, cpu, cuda, or cuda:I with the number of a GPU, from 0", c.device));
   }
   Require(c.log_every >= 1, "log-every", c.log_every, "at least 1");
 }

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "train/device.h"
+#include "train/device_batches.h"
+
 namespace swarmsync {
 
 Evaluation Evaluate(ImageClassifier& model, const ImageSet& set, SampleIds ids, Communicator& comm) {
@@ -11,18 +14,18 @@ Evaluation Evaluate(ImageClassifier& model, const ImageSet& set, SampleIds ids, 
   torch::NoGradGuard no_grad;
   const bool was_training = model.is_training();
   model.eval();
-  const ImageShape shape = set.shape();
-  const at::Tensor images = at::empty({kBatch, shape.channels, shape.height, shape.width});
-  const at::Tensor labels = at::empty({kBatch}, at::kLong);
+  DeviceBatches batches(1, kBatch, set.shape(), DeviceOf(model));
+  const BatchMemory host = batches.host(0);
   double loss = 0, correct = 0;
   const std::int64_t end = ids.size * (comm.rank() + 1) / comm.size();
   for (std::int64_t begin = ids.size * comm.rank() / comm.size(); begin < end; begin += kBatch) {
     const std::int64_t count = std::min(kBatch, end - begin);
-    set.Fill(ids.data + begin, count, images.data_ptr<float>(), labels.data_ptr<std::int64_t>());
-    const at::Tensor logits = model.forward(images.narrow(0, 0, count));
-    const at::Tensor targets = labels.narrow(0, 0, count);
-    loss += at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum).item<double>();
-    correct += logits.argmax(1).eq(targets).sum().item<double>();
+    batches.WaitForCopies();
+    set.Fill(ids.data + begin, count, host.images, host.labels);
+    const DeviceBatches::Batch batch = batches.Bring(0, count);
+    const at::Tensor logits = model.forward(batch.images);
+    loss += at::cross_entropy_loss(logits, batch.labels, {}, at::Reduction::Sum).item<double>();
+    correct += logits.argmax(1).eq(batch.labels).sum().item<double>();
   }
   model.train(was_training);
 

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <optional>
 
+#include "model/torchscript.h"
 #include "report/json_files.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/philox.h"
@@ -23,6 +24,9 @@
 #include "swarmsync/train/model_file.h"
 #include "swarmsync/train/trainer.h"
 #include "train/autocast.h"
+#include "train/device.h"
+#include "train/device_batches.h"
+#include "train/optimizer.h"
 
 namespace swarmsync {
 namespace {
@@ -124,85 +128,50 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
   return model;
 }
 
-// Some neighbouring slots of the flat weights, with their gradient, as one parameter.
-at::Tensor Run(const FlatParams& params, std::int64_t begin, std::int64_t end) {
-  at::Tensor weights = params.weights().detach().narrow(0, begin, end - begin).detach();
-  weights.mutable_grad() = params.gradients().narrow(0, begin, end - begin).detach();
-  return weights;
+at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device) {
+  const bool automatic = config.memory_format == MemoryFormat::kAuto;
+  const bool channels_last = automatic ? !device.is_cpu() && config.amp != Amp::kNone
+                                       : config.memory_format == MemoryFormat::kChannelsLast;
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
-// The weights that train, as few tensors, which takes fewer passes over memory: one, or where weight decay
-// spares biases and BatchNorm's parameters (which have one dimension), runs of slots that are alike.
-struct DecayGroups {
-  std::vector<at::Tensor> decayed, spared;
-};
+bool RecordsGraph(const TrainConfig& config, const at::Device& device) {
+  if (config.cuda_graph != CudaGraph::kAuto) return config.cuda_graph == CudaGraph::kOn;
+  return device.is_cuda() && config.model.rfind(kTorchScriptPrefix, 0) != 0;
+}
 
-DecayGroups GroupForDecay(const FlatParams& params, bool decay_all) {
-  enum class Kind { kFrozen, kSpared, kDecayed };
-  const auto kind_of = [&](const FlatParams::Slot& slot) {
-    if (!slot.trains) return Kind::kFrozen;
-    return slot.sizes.size() <= 1 && !decay_all ? Kind::kSpared : Kind::kDecayed;
-  };
-  DecayGroups groups;
-  const auto& slots = params.slots();
-  for (std::size_t first = 0, next = 0; first < slots.size(); first = next) {
-    const Kind kind = kind_of(slots[first]);
-    while (next < slots.size() && kind_of(slots[next]) == kind) ++next;
-    if (kind == Kind::kFrozen) continue;
-    const std::int64_t end = next < slots.size() ? slots[next].offset : params.weights().numel();
-    (kind == Kind::kSpared ? groups.spared : groups.decayed).push_back(Run(params, slots[first].offset, end));
+// Takes the model to where it trains, before others keep its tensors.
+void Settle(ImageClassifier& model, const at::Device& device, at::MemoryFormat format) {
+  model.to(device);
+  for (at::Tensor& parameter : model.parameters()) {
+    if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(format));
   }
-  return groups;
 }
 
-template <class Optimizer, class Options>
-std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const DecayGroups& groups, const Options& options) {
-  std::vector<torch::optim::OptimizerParamGroup> param_groups;
-  const auto add = [&](const std::vector<at::Tensor>& tensors, Options of_group) {
-    if (!tensors.empty()) param_groups.emplace_back(tensors, std::make_unique<Options>(of_group));
-  };
-  add(groups.decayed, options);
-  add(groups.spared, Options(options).weight_decay(0));
-  return std::make_unique<Optimizer>(std::move(param_groups), options);
-}
-
-std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainConfig& config, const FlatParams& params,
-                                                       int rank) {
-  const double lr = LearningRate(config, rank);
-  const DecayGroups groups = GroupForDecay(params, config.decay_all || config.weight_decay == 0);
-  if (config.optimizer == OptimizerKind::kAdamW) {
-    return MakeOptimizer<torch::optim::AdamW>(
-        groups, torch::optim::AdamWOptions(lr).weight_decay(config.weight_decay));
-  }
-  return MakeOptimizer<torch::optim::SGD>(groups, torch::optim::SGDOptions(lr)
-                                                      .momentum(config.momentum)
-                                                      .weight_decay(config.weight_decay)
-                                                      .nesterov(config.nesterov));
-}
-
-Recipe RecipeOf(const TrainConfig& config, int rank) {
-  return {LearningRate(config, rank), config.schedule,   config.lr_warmup,
-          config.label_smoothing,     config.accumulate, config.amp};
+Recipe RecipeOf(const TrainConfig& config, int rank, const at::Device& device) {
+  return {
+      LearningRate(config, rank), config.schedule, config.lr_warmup,         config.label_smoothing,
+      config.accumulate,          config.amp,      FormatOf(config, device), RecordsGraph(config, device)};
 }
 
 // The loss at the model's weights on a batch that is the same for all workers and rounds.
 std::function<double()> MakeProbe(ImageClassifier& model, const ImageSet& set, const ValidationSplit& split) {
   const auto size = std::min<std::int64_t>(kProbeSize, static_cast<std::int64_t>(split.train.size()));
-  const ImageShape shape = set.shape();
-  const at::Tensor images = at::empty({size, shape.channels, shape.height, shape.width});
-  const at::Tensor labels = at::empty({size}, at::kLong);
   // Evenly spread, for data whose order means something.
   std::vector<std::int64_t> ids;
   for (std::int64_t i = 0; i < size; ++i) {
     ids.push_back(
         split.train[static_cast<std::size_t>(i) * split.train.size() / static_cast<std::size_t>(size)]);
   }
-  set.Fill(ids.data(), size, images.data_ptr<float>(), labels.data_ptr<std::int64_t>());
-  return [&model, images, labels] {
+  DeviceBatches batches(1, size, set.shape(), DeviceOf(model));
+  const BatchMemory host = batches.host(0);
+  set.Fill(ids.data(), size, host.images, host.labels);
+  const DeviceBatches::Batch batch = batches.Bring(0, size);
+  return [&model, batch] {
     torch::NoGradGuard no_grad;
     const bool was_training = model.is_training();
     model.eval();
-    const double loss = at::cross_entropy_loss(model.forward(images), labels).item<double>();
+    const double loss = at::cross_entropy_loss(model.forward(batch.images), batch.labels).item<double>();
     model.train(was_training);
     return loss;
   };
@@ -214,8 +183,9 @@ std::string HostName() {
   return name;
 }
 
-void WriteWorkers(Communicator& comm, const RunFiles& files) {
-  const Json mine = {{"rank", comm.rank()}, {"pid", getpid()}, {"host", HostName()}, {"device", "cpu"}};
+void WriteWorkers(Communicator& comm, const RunFiles& files, const at::Device& device) {
+  const Json mine = {
+      {"rank", comm.rank()}, {"pid", getpid()}, {"host", HostName()}, {"device", device.str()}};
   Json all = Json::array();
   for (const std::string& text : comm.AllGather(mine.dump())) all.push_back(Json::parse(text));
   if (comm.rank() == 0) WriteJson(files.workers(), all);
@@ -308,20 +278,7 @@ Ledger MeanOverWorkers(const Ledger& mine, Communicator& comm) {
   return mean;
 }
 
-}  // namespace
-
-CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
-  Validate(config);
-  Dataset data = OpenData(config);
-  const auto model = models.Make(config.model, InputOf(data));
-  if (config.amp != Amp::kNone) CheckAutocast(config.amp, *model, data.shape);
-  MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
-              world_size, 0);
-  std::vector<std::string> warnings = SkippedFiles(data);
-  return {std::move(data), std::move(warnings)};
-}
-
-void RunWorker(const TrainConfig& config, const WorkerContext& context) {
+void Train(const TrainConfig& config, const WorkerContext& context) {
   Communicator& comm = context.comm;
   const RunFiles files{config.out};
   UseThreads(static_cast<int>(config.threads_per_worker));
@@ -331,11 +288,12 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
   ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());
   const std::int64_t total_steps = TotalSteps(config, sampler);
-  WriteWorkers(comm, files);
+  WriteWorkers(comm, files, context.device);
 
   const auto model = BuildModel(config, context, InputOf(data));
+  Settle(*model, context.device, FormatOf(config, context.device));
   FlatParams params(*model);
-  const auto optimizer = MakeOptimizer(config, params, comm.rank());
+  const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
   CountingCommunicator counted(comm);
   SyncOptions sync_options = SyncOptionsOf(config);
   sync_options.total_steps = total_steps;
@@ -349,7 +307,7 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   Trainer trainer(
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
       {total_steps, config.log_every, config.loader_threads, config.recalibrate,
-       RecipeOf(config, comm.rank()), [&] { return BytesPerWorker(counted); }});
+       RecipeOf(config, comm.rank(), context.device), [&] { return BytesPerWorker(counted); }});
   Recorder recorder(files, config, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
@@ -394,11 +352,31 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
       {"versions",
        {{"swarmsync", SWARMSYNC_VERSION}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}}},
   };
+  if (context.device.is_cuda()) summary["versions"]["gpu"] = DescribeGpu(context.device.index());
   if (result.validation) {
     summary["validation_accuracy"] = result.validation->accuracy;
     summary["validation_loss"] = result.validation->loss;
   }
   WriteJson(files.summary(), summary);
+}
+
+}  // namespace
+
+CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
+  Validate(config);
+  Dataset data = OpenData(config);
+  const auto model = models.Make(config.model, InputOf(data));
+  const bool on_cpu = config.device.rfind("cuda", 0) != 0;
+  if (config.amp != Amp::kNone && on_cpu) CheckAutocast(config.amp, *model, data.shape);
+  MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
+              world_size, 0);
+  std::vector<std::string> warnings = SkippedFiles(data);
+  return {std::move(data), std::move(warnings)};
+}
+
+void RunWorker(const TrainConfig& config, const WorkerContext& context) {
+  const DeviceScope scope(context.device);
+  ExplainOutOfMemory([&] { Train(config, context); });
 }
 
 }  // namespace swarmsync

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,8 +11,10 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "train/autocast.h"
+#include "train/device_batches.h"
 #include "train/renew_statistics.h"
 #include "train/shared_clock.h"
+#include "train/step_graph.h"
 
 namespace swarmsync {
 namespace {
@@ -23,8 +26,28 @@ SampleIds ViewOf(const std::vector<std::int64_t>& ids) {
   return {ids.data(), static_cast<std::int64_t>(ids.size())};
 }
 
-BatchMemory MemoryOf(const at::Tensor& images, const at::Tensor& labels) {
-  return {images.data_ptr<float>(), labels.data_ptr<std::int64_t>()};
+// Puts gradients into their parameters' own, or adds them to those; what is undefined is zero. In lists,
+// which a GPU takes in few kernels: backward() would have one for each parameter, and another to begin at
+// zero.
+enum class Taking { kPut, kAdd };
+void TakeGradients(const std::vector<at::Tensor>& parameters, const std::vector<at::Tensor>& gradients,
+                   Taking taking) {
+  torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> from, to;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (gradients[i].defined()) {
+      from.push_back(gradients[i]);
+      to.push_back(parameters[i].grad());
+    } else if (taking == Taking::kPut) {
+      parameters[i].grad().zero_();
+    }
+  }
+  if (taking == Taking::kAdd) return at::_foreach_add_(to, from);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1)
+  at::_foreach_copy_(to, from);
+#else
+  for (std::size_t i = 0; i < to.size(); ++i) to[i].copy_(from[i]);
+#endif
 }
 
 }  // namespace
@@ -39,14 +62,16 @@ Trainer::Trainer(const TrainerParts& parts, TrainerOptions options)
       own_weights_(parts.params.NewState()),
       own_buffers_(at::zeros_like(parts.params.buffers())) {
   std::iota(test_ids_.begin(), test_ids_.end(), 0);
-  const ImageShape shape = parts.data.shape;
-  const std::int64_t batch = parts.sampler.batch_size();
-  const std::int64_t places = options_.loader_threads == 0 ? 1 : options_.loader_threads + kReadAhead;
-  for (std::int64_t i = 0; i < places; ++i) {
-    images_.push_back(at::empty({batch, shape.channels, shape.height, shape.width}));
-    labels_.push_back(at::empty({batch}, at::kLong));
+  for (const at::Tensor& parameter : parts.model.parameters()) {
+    if (parameter.requires_grad()) trained_.push_back(parameter);
   }
+  const std::int64_t places = options_.loader_threads == 0 ? 1 : options_.loader_threads + kReadAhead;
+  batches_ = std::make_unique<DeviceBatches>(places, parts.sampler.batch_size(), parts.data.shape,
+                                             parts.params.weights().device(), options_.recipe.format);
+  if (options_.recipe.cuda_graph) graph_ = std::make_unique<StepGraph>([this] { return Backward(); });
 }
+
+Trainer::~Trainer() = default;
 
 TrainResult Trainer::Run(TrainObserver& observer) {
   LapTimer timer;
@@ -54,10 +79,8 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   ledger_.setup += timer.Lap();
   const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
-  std::vector<BatchMemory> memory;
-  for (std::size_t i = 0; i < images_.size(); ++i) memory.push_back(MemoryOf(images_[i], labels_[i]));
   loader_ = std::make_unique<BatchLoader>(*parts_.data.train, parts_.sampler, parts_.augmenter,
-                                          options_.total_steps, std::move(memory),
+                                          options_.total_steps, batches_->hosts(),
                                           static_cast<int>(options_.loader_threads));
   started_ = MonotonicSeconds();
   TrainObserver::Epoch record;
@@ -96,14 +119,17 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   LapTimer timer;
   for (std::int64_t step = 0; step < steps; ++step) {
     observer.CheckStop();
-    const std::size_t batch = loader_->Next();
+    const std::size_t place = loader_->Next();
     ledger_.data += timer.Lap();
 
     const std::int64_t rounds_before = parts_.sync.rounds();
     const double bytes_before = options_.bytes_sent();
     const double lr = ScheduledRate();
     for (auto& group : parts_.optimizer.param_groups()) group.options().set_lr(lr);
-    const at::Tensor loss = Backward(images_[batch], labels_[batch]);
+    const DeviceBatches::Batch batch = batches_->Bring(place, parts_.sampler.batch_size());
+    images_ = batch.images;
+    labels_ = batch.labels;
+    const at::Tensor loss = graph_ ? graph_->Run() : Backward();
     parts_.sync.Step(parts_.optimizer, loss);
     epoch_loss.Add(loss);
     logged_loss.Add(loss);
@@ -128,6 +154,7 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
       observer.OnLoss(parts_.sync.steps(), epochs_done, logged_loss.Mean(), lr);
       logged_loss = LossSum();
     }
+    batches_->WaitForCopies();
     ledger_.compute += timer.Lap() - in_exchange;
   }
   const double mean_loss = SettleAccounts(epoch_loss);
@@ -137,29 +164,27 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   return mean_loss;
 }
 
-// Forward and backward of a mini-batch, in parts whose gradients add up to that of the whole. Returns its
-// mean loss.
-at::Tensor Trainer::Backward(const at::Tensor& images, const at::Tensor& labels) {
+// Forward and backward of the step's mini-batch, in parts whose gradients add up to that of the whole.
+// Returns its mean loss.
+at::Tensor Trainer::Backward() {
   const Recipe& recipe = options_.recipe;
-  const std::int64_t batch = images.size(0);
+  const std::int64_t batch = images_.size(0);
   at::Tensor loss;
-  parts_.params.ZeroGrad();
   for (std::int64_t part = 0; part < recipe.accumulate; ++part) {
     const std::int64_t begin = batch * part / recipe.accumulate, end = batch * (part + 1) / recipe.accumulate;
     at::Tensor part_loss;
     {
-      const Autocast autocast(recipe.amp);
-      const at::Tensor logits = parts_.model.forward(images.slice(0, begin, end));
-      part_loss =
-          at::cross_entropy_loss(logits.to(at::kFloat), labels.slice(0, begin, end), {}, at::Reduction::Mean,
-                                 /*ignore_index=*/-100, recipe.label_smoothing);
+      const Autocast autocast(recipe.amp, images_.device().type());
+      const at::Tensor logits = parts_.model.forward(images_.slice(0, begin, end));
+      part_loss = at::cross_entropy_loss(logits.to(at::kFloat), labels_.slice(0, begin, end), {},
+                                         at::Reduction::Mean, /*ignore_index=*/-100, recipe.label_smoothing);
     }
-    if (recipe.accumulate == 1) {
-      part_loss.backward();
-      return part_loss;
-    }
-    part_loss = part_loss * (static_cast<double>(end - begin) / static_cast<double>(batch));
-    part_loss.backward();
+    if (recipe.accumulate > 1)
+      part_loss = part_loss * (static_cast<double>(end - begin) / static_cast<double>(batch));
+    const auto gradients =
+        torch::autograd::grad({part_loss}, trained_, /*grad_outputs=*/{}, /*retain_graph=*/false,
+                              /*create_graph=*/false, /*allow_unused=*/true);
+    TakeGradients(trained_, gradients, part == 0 ? Taking::kPut : Taking::kAdd);
     loss = loss.defined() ? loss + part_loss.detach() : part_loss.detach();
   }
   return loss;
@@ -256,15 +281,20 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_los
 // The final model's buffers anew, where they are kept: weights that are a mean, or an average over rounds,
 // have other statistics than the means of the workers' own (Izmailov et al. 2018). Collective.
 void Trainer::Recalibrate() {
-  const at::Tensor images = at::empty_like(images_[0]), labels = at::empty_like(labels_[0]);
+  DeviceBatches memory(1, parts_.sampler.batch_size(), parts_.data.shape, parts_.params.weights().device(),
+                       options_.recipe.format);
   BatchLoader batches(*parts_.data.train, calibration_sampler_, parts_.augmenter, options_.recalibrate,
-                      {MemoryOf(images, labels)}, /*threads=*/0);
+                      memory.hosts(), /*threads=*/0);
+  at::Tensor images;
+  const auto load = [&] {
+    memory.WaitForCopies();
+    images = memory.Bring(batches.Next(), parts_.sampler.batch_size()).images;
+  };
   const auto show = [&] {
-    const Autocast autocast(options_.recipe.amp);
+    const Autocast autocast(options_.recipe.amp, images.device().type());
     parts_.model.forward(images);
   };
-  RenewStatistics(
-      parts_.model, parts_.params.buffers(), options_.recalibrate, [&] { batches.Next(); }, show);
+  RenewStatistics(parts_.model, parts_.params.buffers(), options_.recalibrate, load, show);
   parts_.comm.AllReduceSum(parts_.params.buffers());
   parts_.params.buffers().mul_(1.0 / parts_.comm.size());
   final_buffers_.copy_(parts_.params.buffers());

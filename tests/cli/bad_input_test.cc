@@ -73,7 +73,12 @@ TEST_F(BadInput, UnknownNames) {
       {{"--optimizer=adam"}, {"--optimizer", "'adam'", "did you mean 'adamw'?"}},
       {{"--progress=bars"}, {"--progress", "'bars'", "did you mean 'bar'?"}},
       {{"--sync=zzzzzzzz"}, {"'zzzzzzzz'", "one of average, diloco, easgd"}},
-      {{"--device=cuda"}, {"--device is cuda", "auto or cpu"}},
+      {{"--device=gpu"}, {"--device is gpu", "auto, cpu, cuda, or cuda:I"}},
+      {{"--device=cuda:x"}, {"--device is cuda:x", "auto, cpu, cuda, or cuda:I"}},
+      {{"--device=cuda"}, {"--device is cuda", "no GPU", "give auto or cpu"}},
+      {{"--device=cuda:1", "--backend=threads"}, {"--device is cuda:1", "no GPU"}},
+      {{"--cuda-graph=on"}, {"--cuda-graph is on", "on the CPU"}},
+      {{"--memory-format=nhwc"}, {"--memory-format", "'nhwc'", "one of auto, contiguous, channels-last"}},
   });
 }
 

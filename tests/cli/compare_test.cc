@@ -170,6 +170,7 @@ TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   refused({"--samples=100"}, {"--budget samples"});
   refused({"--budget=bytes", "--sync=ssgd"}, {"ssgd", "leave it out"});
   refused({"--batch-size=1000"}, {"batch"});
+  refused({"--device=cuda"}, {"--device is cuda", "no GPU"});
 }
 
 TEST_F(CompareTest, AStrangersDirectoryIsRefused) {

@@ -61,7 +61,7 @@ struct ToolResult {
 class Tool {
  public:
   // environment: added to the test's own, from which the variables of launchers and of swarmsync are left
-  // out.
+  // out. Without CUDA_VISIBLE_DEVICES in it there are no GPUs, so that a test means the same everywhere.
   explicit Tool(const Arguments& arguments, const Variables& environment = {})
       : started_(MonotonicSeconds()) {
     Arguments argv = Arguments{SWARMSYNC_TOOL} + arguments;
@@ -127,12 +127,13 @@ class Tool {
       const std::string text = *entry, name = text.substr(0, text.find('='));
       bool keep = added.count(name) == 0;
       for (const char* prefix : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "PMI_", "MPI_", "OMPI_",
-                                 "SLURM_", "TORCHELASTIC_", "SWARMSYNC_", "GLOO_"}) {
+                                 "SLURM_", "TORCHELASTIC_", "SWARMSYNC_", "GLOO_", "CUDA_VISIBLE_DEVICES"}) {
         if (name.rfind(prefix, 0) == 0) keep = false;
       }
       if (keep) variables.push_back(text);
     }
     for (const auto& [name, value] : added) variables.push_back(name + "=" + value);
+    if (added.count("CUDA_VISIBLE_DEVICES") == 0) variables.push_back("CUDA_VISIBLE_DEVICES=");
     return variables;
   }
 

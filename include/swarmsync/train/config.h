@@ -38,6 +38,28 @@ struct EnumNames<Amp> {
       {{Amp::kNone, "none"}, {Amp::kBf16, "bf16"}}};
 };
 
+// How images and the weights of convolutions lie in memory. Automatic: channels last on a GPU with mixed
+// precision, whose fast units want them so.
+enum class MemoryFormat { kAuto, kContiguous, kChannelsLast };
+template <>
+struct EnumNames<MemoryFormat> {
+  static constexpr std::string_view kWhat = "memory format";
+  static constexpr std::array<std::pair<MemoryFormat, std::string_view>, 3> kNames{
+      {{MemoryFormat::kAuto, "auto"},
+       {MemoryFormat::kContiguous, "contiguous"},
+       {MemoryFormat::kChannelsLast, "channels-last"}}};
+};
+
+// Whether forward and backward are recorded as a CUDA graph. Automatic: on a GPU, but for TorchScript
+// modules, whose interpreter changes what it does after some passes.
+enum class CudaGraph { kAuto, kOn, kOff };
+template <>
+struct EnumNames<CudaGraph> {
+  static constexpr std::string_view kWhat = "choice";
+  static constexpr std::array<std::pair<CudaGraph, std::string_view>, 3> kNames{
+      {{CudaGraph::kAuto, "auto"}, {CudaGraph::kOn, "on"}, {CudaGraph::kOff, "off"}}};
+};
+
 // Everything that `swarmsync train` can be told: a member for each flag (train/config_fields.h has their
 // names and explanations, and is the only place that lists them).
 struct TrainConfig {
@@ -83,6 +105,8 @@ struct TrainConfig {
   std::int64_t workers = 4;
   Backend backend = Backend::kProcesses;
   std::string device = "auto";
+  MemoryFormat memory_format = MemoryFormat::kAuto;
+  CudaGraph cuda_graph = CudaGraph::kAuto;
   std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
   double timeout = 60;
   std::int64_t min_workers = 0;  // 0: all of them

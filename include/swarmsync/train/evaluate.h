@@ -16,7 +16,8 @@ struct Evaluation {
 };
 
 // Evaluates the model, in evaluation mode and without gradients, on some samples of a set; each rank takes a
-// part of them. The result is the same on all ranks. Collective. The model's mode is as before afterwards.
+// part of them, on the device of its parameters. The result is the same on all ranks. Collective. The model's
+// mode is as before afterwards.
 Evaluation Evaluate(ImageClassifier& model, const ImageSet& set, SampleIds ids, Communicator& comm);
 
 }  // namespace swarmsync

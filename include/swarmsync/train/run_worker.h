@@ -21,6 +21,7 @@ struct WorkerContext {
   std::function<void(const Status&)> tell_status;  // called by rank 0 only
   std::function<void()> check_stop;                // called before every step; throws to stop
   std::optional<Dataset> data = std::nullopt;  // config.dataset, for workers that share it; else it is opened
+  at::Device device = at::kCPU;                // that this worker trains on
 };
 
 // A run that can begin.
@@ -30,7 +31,8 @@ struct CheckedRun {
 };
 
 // Checks all that can be checked before workers start: the configuration, the data, the model, the shards.
-// Local. Throws what RunWorker() would, so that a user reads one line and not one from each worker.
+// The model is tried on the CPU, whatever the workers train on. Local. Throws what RunWorker() would, so that
+// a user reads one line and not one from each worker.
 CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size);
 
 // One worker's whole part of `swarmsync train`: data, model, synchronizer, training; rank 0 writes the files

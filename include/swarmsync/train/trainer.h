@@ -48,6 +48,8 @@ struct Recipe {
   double label_smoothing = 0;
   std::int64_t accumulate = 1;  // parts of a mini-batch that go through the model one after another
   Amp amp = Amp::kNone;
+  at::MemoryFormat format = at::MemoryFormat::Contiguous;  // of the images
+  bool cuda_graph = false;  // forward and backward are recorded on the GPU, once
 };
 
 struct TrainerOptions {
@@ -83,12 +85,13 @@ struct TrainerParts {
   SampleIds validation_ids;        // these are for validation; may be empty
 };
 
-// The only training loop: sampler, data set, augmentation, forward, backward, Synchronizer::Step(). Evaluates
-// after every epoch, on the validation samples where there are any, else on the test set; on the test set at
-// the end in any case. Not thread-safe; one for each worker.
+// The only training loop, on the device of the model's parameters: sampler, data set, augmentation, forward,
+// backward, Synchronizer::Step(). Evaluates after every epoch, on the validation samples where there are any,
+// else on the test set; on the test set at the end in any case. Not thread-safe; one for each worker.
 class Trainer {
  public:
   Trainer(const TrainerParts& parts, TrainerOptions options);
+  ~Trainer();
 
   // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
   // all ranks. Collective. Throws RunError when all workers have diverged, CommError, and what the observer
@@ -97,7 +100,7 @@ class Trainer {
 
  private:
   double TrainEpoch(TrainObserver& observer);
-  at::Tensor Backward(const at::Tensor& images, const at::Tensor& labels);
+  at::Tensor Backward();
   double ScheduledRate() const;
   TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
   void Recalibrate();
@@ -108,6 +111,7 @@ class Trainer {
   TrainerParts parts_;
   TrainerOptions options_;
   std::vector<std::int64_t> test_ids_;
+  std::vector<at::Tensor> trained_;  // parameters of the model, but for frozen ones
 
   double clock_offset_ = 0;  // what to add to this rank's clock to compare it with rank 0's
   double started_ = 0;       // when the first step began
@@ -116,8 +120,10 @@ class Trainer {
   std::vector<SyncSpan> spans_;      // of the epoch
   std::vector<double> round_bytes_;  // likewise
   RoundRecorder rounds_;
-  std::vector<at::Tensor> images_, labels_;  // mini-batches, some read ahead
-  std::unique_ptr<BatchLoader> loader_;      // while training; it alone uses the sampler then
+  std::unique_ptr<class DeviceBatches> batches_;  // some read ahead
+  at::Tensor images_, labels_;                    // of the step, where the model is
+  std::unique_ptr<class StepGraph> graph_;        // with Recipe::cuda_graph
+  std::unique_ptr<BatchLoader> loader_;           // while training; it alone uses the sampler then
   ShardedSampler calibration_sampler_;
   at::Tensor final_weights_, final_buffers_, own_weights_, own_buffers_;
 };

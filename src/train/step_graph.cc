@@ -1,0 +1,107 @@
+#include "train/step_graph.h"
+
+#include <utility>
+
+#include "swarmsync/base/error.h"
+
+#ifdef SWARMSYNC_CUDA
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <fmt/format.h>
+
+#include <mutex>
+#include <string>
+#endif
+
+namespace swarmsync {
+
+#ifdef SWARMSYNC_CUDA
+
+namespace {
+
+constexpr std::int64_t kRunsBefore = 3;  // in which libraries make and measure what they keep
+
+}  // namespace
+
+struct StepGraph::Recording {
+  explicit Recording(const std::function<at::Tensor()>& work) {
+    const std::lock_guard lock(OneAtATime());
+    graph = std::make_unique<at::cuda::CUDAGraph>();
+    // Other threads go on; what they do is not recorded.
+    graph->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+    try {
+      result = work();
+      graph->capture_end();
+    } catch (...) {
+      GiveUp();
+      throw;
+    }
+  }
+
+  ~Recording() {
+    const std::lock_guard lock(OneAtATime());
+    graph.reset();
+  }
+
+  const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
+  std::unique_ptr<at::cuda::CUDAGraph> graph;
+  at::Tensor result;
+
+ private:
+  // A graph is made and destroyed by one thread at a time: it enters itself into lists of the process, those
+  // of libtorch's generator for the GPU among them, which has no lock for that.
+  static std::mutex& OneAtATime() {
+    static std::mutex mutex;
+    return mutex;
+  }
+
+  // Ends a recording that has failed. libtorch's capture_end() then throws and leaves the allocator with a
+  // filter that looks at the graph, which is about to go.
+  void GiveUp() {
+    try {
+      graph->capture_end();
+    } catch (const std::exception&) {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool);
+    }
+    graph.reset();
+  }
+};
+
+StepGraph::StepGraph(std::function<at::Tensor()> work) : work_(std::move(work)) {}
+
+StepGraph::~StepGraph() = default;
+
+at::Tensor StepGraph::Run() {
+  if (runs_++ < kRunsBefore) return work_();
+  if (!recording_) {
+    try {
+      recording_ = std::make_unique<Recording>(work_);
+    } catch (const c10::OutOfMemoryError&) {
+      throw;
+    } catch (const std::exception& error) {
+      const std::string what = error.what();
+      throw RunError(
+          fmt::format("the model's step cannot be recorded as a CUDA graph ({}); give --cuda-graph off",
+                      what.substr(0, what.find('\n'))));
+    }
+  }
+  recording_->graph->replay();
+  return recording_->result;
+}
+
+#else
+
+struct StepGraph::Recording {};
+
+StepGraph::StepGraph(std::function<at::Tensor()> work) : work_(std::move(work)) {
+  throw RunError("this swarmsync was built without CUDA and has no CUDA graphs; give --cuda-graph off");
+}
+
+StepGraph::~StepGraph() = default;
+
+at::Tensor StepGraph::Run() { return work_(); }
+
+#endif
+
+}  // namespace swarmsync
