@@ -23,7 +23,7 @@ from torch import multiprocessing
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "model"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "model"))
 from torch_networks import NETWORKS  # noqa: E402
 
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)
