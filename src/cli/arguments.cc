@@ -98,6 +98,21 @@ std::vector<std::string> CommandsOf(const CLI::App& command) {
   return names;
 }
 
+std::string NameOf(const std::string& argument) { return argument.substr(0, argument.find('=')); }
+
+bool IsLength(const std::string& argument) {
+  const std::string name = NameOf(argument);
+  return name == "--epochs" || name == "--steps";
+}
+
+// A training's length can be given in two ways, and a flag overrides the file in either.
+std::vector<std::string> WithoutOtherLengths(std::vector<std::string> of_file,
+                                             const std::vector<std::string>& given) {
+  if (std::any_of(given.begin(), given.end(), IsLength))
+    of_file.erase(std::remove_if(of_file.begin(), of_file.end(), IsLength), of_file.end());
+  return of_file;
+}
+
 }  // namespace
 
 std::vector<std::string> ExpandArguments(std::vector<std::string> arguments) {
@@ -111,7 +126,7 @@ std::vector<std::string> ExpandArguments(std::vector<std::string> arguments) {
     } else {
       continue;
     }
-    const std::vector<std::string> flags = ReadConfig(path);
+    const std::vector<std::string> flags = WithoutOtherLengths(ReadConfig(path), arguments);
     auto command = std::find_if_not(arguments.begin(), arguments.end(), IsFlag);
     if (command != arguments.end()) ++command;
     arguments.insert(command, flags.begin(), flags.end());
@@ -133,7 +148,7 @@ UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,
   if (!unknown_word) return UsageError(text + "; " + help);
 
   for (const std::string& argument : arguments) {
-    const std::string name = argument.substr(0, argument.find('='));
+    const std::string name = NameOf(argument);
     if (IsFlag(name) && std::find(known.begin(), known.end(), name) == known.end()) {
       const std::string nearest = Nearest(name, known);
       return UsageError(fmt::format("unknown flag '{}'; {}{}", name,

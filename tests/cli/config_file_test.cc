@@ -61,6 +61,17 @@ TEST_F(ConfigFileTest, AFlagBeforeItOverridesItToo) {
   EXPECT_EQ(Config("run").at("seed"), 4);
 }
 
+TEST_F(ConfigFileTest, ALengthOverridesTheOtherKindOfLength) {
+  const std::string config = Write("epochs = 40\n");
+  RunWell({"train", DataFlag(), "--model=mlp", "--batch-size=10", "--steps=1", "--workers=1", "--quiet",
+           "--out=" + Path("run").string(), "--config", config});
+  EXPECT_EQ(Config("run").at("steps"), 1);
+  EXPECT_EQ(Config("run").at("epochs"), 0);
+  ExpectOneLine(Run({"train", DataFlag(), "--out=" + Path("both").string(), "--config",
+                     Write("epochs = 40\nsteps = 3\n")}),
+                2, {"--epochs and --steps are both given", "give one of them"});
+}
+
 TEST_F(ConfigFileTest, DashesAndUnderscoresAreTheSame) {
   const std::string config = Write("log_every = 3\nweight-decay = 0.5\nmemory_decay = 0.25\n");
   RunWell({"train", DataFlag(), "--model=mlp", "--batch_size=10", "--threads_per_worker", "1", "--steps=1",
