@@ -11,16 +11,24 @@
 namespace swarmsync {
 namespace {
 
+// Whether the workers begin a round together, or each goes on from where it is.
+enum class Start { kTogether, kApart };
+
 // What a swarm's velocity or SlowMo's keeps acts like a momentum whose steps are rounds: the longer they are,
 // the less of it is good. So the default is one for the period of 16, and its distance from 1 grows with the
 // cube root of the period, between the least and the greatest that did well at periods from 4 to 64. A
-// momentum of 0.9 within the rounds leaves two fifths of that (docs/results/family.md).
+// momentum of 0.9 within the rounds leaves two fifths of that at the period of 16. Where workers begin
+// together, more of it at longer ones, and less at shorter ones, which it outlasts (docs/results/family.md).
 struct BlockMomentum {
   double at_period_16 = 0, least = 0, most = 0;
+  Start start = Start::kTogether;
 
   double at(std::int64_t period, double local_momentum) const {
-    const double w = 1 - (1 - at_period_16) * std::cbrt(static_cast<double>(period) / 16);
-    return std::round(100 * std::clamp(w, least, most) * (1 - local_momentum / 1.5)) / 100;
+    const double length = static_cast<double>(period) / 16;
+    const double w = 1 - (1 - at_period_16) * std::cbrt(length);
+    const double done_within =
+        local_momentum / 1.5 * (start == Start::kTogether ? std::pow(length, -0.25) : 1);
+    return std::round(100 * std::clamp(w, least, most) * std::max(0.0, 1 - done_within)) / 100;
   }
 };
 
@@ -62,7 +70,7 @@ const std::vector<Entry>& Entries() {
        MakePsoPs,
        {"velocity", "inertia", "cognitive", "social", "guide", "random", "memory", "memory-decay", "fitness"},
        0.5,
-       {0.7, 0.3, 0.7},
+       {0.7, 0.3, 0.7, Start::kApart},
        {0.1, 0.3},
        8},
       {"slowmo", MakeSlowMo, {"slow-alpha", "slow-beta"}, 1, {0.7, 0.3, 0.85}},

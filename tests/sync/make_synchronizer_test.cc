@@ -90,9 +90,18 @@ TEST(WithDefaults, AnInertiaLeftOpenIsLessWherePeriodsAreLong) {
 }
 
 TEST(WithDefaults, AnInertiaLeftOpenIsLessBesideALocalMomentum) {
-  EXPECT_EQ(DefaultsAt("pso-ps", 16, 0.9).swarm.inertia.value(), 0.28) << "0.7 · 0.4";
-  EXPECT_EQ(DefaultsAt("informed-pso-ps", 4, 0.9).swarm.inertia.value(), 0.32) << "0.8110 · 0.4";
-  EXPECT_EQ(DefaultsAt("informed-pso-ps", 64, 0.6).swarm.inertia.value(), 0.31) << "0.5238 · 0.6";
+  const auto inertia = [](const char* name, std::int64_t period, double local_momentum) {
+    return DefaultsAt(name, period, local_momentum).swarm.inertia.value();
+  };
+  EXPECT_EQ(inertia("pso-ps", 4, 0.9), 0.28) << "0.7 · 0.4";
+  EXPECT_EQ(inertia("pso-ps", 16, 0.9), 0.28);
+  EXPECT_EQ(inertia("pso-ps", 64, 0.6), 0.31) << "0.5238 · 0.6";
+  // Where the workers begin together, 0.6 (period / 16)^(-1/4) of it is done within the rounds.
+  EXPECT_EQ(inertia("informed-pso-ps", 1, 0.9), 0) << "more than all of it";
+  EXPECT_EQ(inertia("informed-pso-ps", 4, 0.9), 0.12) << "0.8110 · 0.1515";
+  EXPECT_EQ(inertia("informed-pso-ps", 16, 0.9), 0.28) << "0.7 · 0.4";
+  EXPECT_EQ(inertia("informed-pso-ps", 64, 0.9), 0.3) << "0.5238 · 0.5757";
+  EXPECT_EQ(DefaultsAt("slowmo", 4, 0.9).peers.slow_beta, 0.12);
 }
 
 TEST(WithDefaults, PsoPsPullsMoreWherePeriodsAreLong) {
