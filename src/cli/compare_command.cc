@@ -276,9 +276,9 @@ std::set<std::string> CheckAll(const CompareOptions& options, const ModelRegistr
   for (const Group& group : Groups(options)) {
     bool first = true;
     for (const PlannedRun& run : PlanGroup(options, group, none).missing) {
-      const TrainConfig config = ConfigOf(run.flags);
+      TrainConfig config = ConfigOf(run.flags);
+      config.device = DeviceOfLocal(config);
       if (std::exchange(first, false)) {
-        DeviceOfLocal(config);
         const CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
         warnings.insert(checked.warnings.begin(), checked.warnings.end());
       }

@@ -28,6 +28,7 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
+#include "swarmsync/comm/gloo.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/launch/environment.h"
 #include "swarmsync/launch/supervisor.h"
@@ -73,22 +74,25 @@ TrainConfig Complete(TrainConfig config, int workers) {
   return config;
 }
 
-// The device of one rank of a launched job. With auto it is a GPU where each rank has one of its own. Leaves
-// what it is in config.device. Collective.
+// The device of one rank of a launched job: a GPU where all ranks have one of their own, and the CPU
+// otherwise, if that may be. Leaves in config.device what it is. Collective: all ranks throw the same
+// UsageError, or none.
 at::Device DeviceOfLaunched(TrainConfig& config, Communicator& comm, int local_rank) {
-  const DevicePlace place{Backend::kProcesses, 1, CountGpus()};
-  if (config.device == "auto") {
-    const std::vector<double> have = comm.AllGather(local_rank < place.gpus ? 1.0 : 0.0);
-    const bool all_have = std::find(have.begin(), have.end(), 0.0) == have.end();
-    config.device = all_have ? "cuda" : "cpu";
-  }
-  return DeviceOfWorker(config.device, place, local_rank);
+  if (config.device == "cpu") return at::kCPU;
+  const std::optional<int> gpu = GpuOfRank(config.device, local_rank, CountGpus());
+  std::string why_not = WhyNotOnGpus(comm.AllGather(gpu ? IdentityOfGpu(*gpu) : ""));
+  if (why_not.empty() && comm.size() > 1 && !NcclIsBuiltIn())
+    why_not = "this swarmsync was built without NCCL";
+  if (!why_not.empty() && config.device != "auto")
+    throw UsageError(fmt::format("--device is {}, and {}; give auto or cpu", config.device, why_not));
+  config.device = why_not.empty() ? "cuda" : "cpu";
+  if (!why_not.empty() && CountGpus() > 0 && comm.rank() == 0 && !config.quiet)
+    PrintWarning(fmt::format("training on the CPU, as {}", why_not));
+  return why_not.empty() ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(*gpu)) : at::kCPU;
 }
 
 // Checks the run and makes its directory. Returns the data.
 Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
-  if (config.device == "cpu" && config.cuda_graph == CudaGraph::kOn)
-    throw UsageError("--cuda-graph is on, and the workers train on the CPU; give off, or --device cuda");
   CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
   for (const std::string& warning : checked.warnings) {
     if (!config.quiet) PrintWarning(warning);

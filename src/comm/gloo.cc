@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <stdexcept>
@@ -61,7 +62,8 @@ NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int
                      std::chrono::milliseconds timeout)
     : timeout_(timeout) {
   auto options = c10d::ProcessGroupNCCL::Options::create();
-  options->timeout = timeout;
+  // Ours comes first; when this one is over, libtorch ends the process.
+  options->timeout = std::max<std::chrono::milliseconds>(10 * timeout, std::chrono::hours(1));
   group_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", store),
                                                        rank, size, options);
 }
@@ -79,6 +81,7 @@ void NcclGroup::Finish(const c10::intrusive_ptr<c10d::Work>& work) {
       throw std::runtime_error(fmt::format("it was not done within {} ms", timeout_.count()));
     std::this_thread::sleep_for(std::chrono::microseconds(10));
   }
+  if (const std::exception_ptr failure = work->exception()) std::rethrow_exception(failure);
   work->wait();
 }
 
@@ -234,6 +237,14 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
                                 options.rank, options.size, Describe(options), options.timeout.count(),
                                 reason));
   }
+}
+
+bool NcclIsBuiltIn() {
+#ifdef SWARMSYNC_NCCL
+  return true;
+#else
+  return false;
+#endif
 }
 
 }  // namespace swarmsync

@@ -25,6 +25,8 @@ class LeNet5 : public ImageClassifier {
     fc3_ = register_module("fc3", torch::nn::Linear(84, input.classes));
   }
 
+  bool repeats_itself() const override { return true; }
+
   at::Tensor forward(const at::Tensor& images) override {
     // The maximum first, then ReLU: the same numbers and gradients as the other way round, on a quarter of
     // the pixels.

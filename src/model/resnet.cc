@@ -83,6 +83,8 @@ class ResNet : public ImageClassifier {
     InitializeConvolutions(*this);
   }
 
+  bool repeats_itself() const override { return true; }
+
   at::Tensor forward(const at::Tensor& images) override {
     at::Tensor x = bn1_(conv1_(images)).relu_();
     for (torch::nn::Sequential& layer : layers_) x = layer->forward(x);

@@ -40,6 +40,8 @@ class Vgg11 : public ImageClassifier {
     InitializeConvolutions(*this);
   }
 
+  bool repeats_itself() const override { return true; }
+
   at::Tensor forward(const at::Tensor& images) override {
     return classifier_(features_->forward(images).flatten(1));  // [N, classes]
   }

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "swarmsync/base/error.h"
-#include "train/device.h"
 
 namespace swarmsync {
 namespace {
@@ -43,14 +42,13 @@ Autocast::~Autocast() {
 
 void CheckAutocast(Amp amp, ImageClassifier& model, ImageShape shape) {
   try {
-    const at::Device device = DeviceOf(model);
-    const Autocast autocast(amp, device.type());
-    const at::Tensor logits = model.forward(at::ones({2, shape.channels, shape.height, shape.width}, device));
+    const Autocast autocast(amp, at::kCPU);
+    const at::Tensor logits = model.forward(at::ones({2, shape.channels, shape.height, shape.width}));
     logits.to(at::kFloat).sum().backward();
   } catch (const std::exception& error) {
     const std::string what = error.what();
     throw UsageError(
-        fmt::format("--amp is {}, which the model cannot be trained in on this device ({}); give none",
+        fmt::format("--amp is {}, which the model cannot be trained in on this processor ({}); give none",
                     ToString(amp), what.substr(0, what.find('\n'))));
   }
 }

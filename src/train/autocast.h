@@ -22,7 +22,7 @@ class Autocast {
 };
 
 // Throws UsageError unless the model can go forward and backward with such images in that precision on the
-// device of its parameters.
+// CPU.
 void CheckAutocast(Amp amp, ImageClassifier& model, ImageShape shape);
 
 }  // namespace swarmsync

@@ -40,7 +40,8 @@ bool IsDevice(const std::string& device) {
   if (device == "auto" || device == "cpu" || device == "cuda") return true;
   if (device.rfind(kIndexed, 0) != 0) return false;
   const std::string index = device.substr(kIndexed.size());
-  return !index.empty() && index.size() <= 2 && index.find_first_not_of("0123456789") == std::string::npos;
+  return !index.empty() && index.size() <= 2 && index.find_first_not_of("0123456789") == std::string::npos &&
+         (index.size() == 1 || index[0] != '0');
 }
 
 template <class T>

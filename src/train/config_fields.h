@@ -122,7 +122,7 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("memory-format", c.memory_format,
         "contiguous or channels-last [channels-last on a GPU with --amp, else contiguous]", kWorkers);
   visit("cuda-graph", c.cuda_graph,
-        "record forward and backward on a GPU once and play them [on, but for torchscript:FILE]", kWorkers);
+        "record forward and backward on a GPU once and play them [on for built-in models]", kWorkers);
   visit("threads-per-worker", c.threads_per_worker, "CPU threads of each worker [cores / workers]", kWorkers);
   visit("timeout", c.timeout, "seconds that any wait for another worker may take", kWorkers);
   visit("min-workers", c.min_workers, "stop when fewer workers are left [all of them]", kWorkers);

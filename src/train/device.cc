@@ -6,8 +6,10 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <map>
 
 #include "swarmsync/base/error.h"
+#include "swarmsync/comm/gloo.h"
 
 #ifdef SWARMSYNC_CUDA
 #include <ATen/cuda/CUDAContext.h>
@@ -32,7 +34,9 @@ void AllowSharedBackward([[maybe_unused]] bool allow) {
 
 std::string ResolveDevice(const std::string& device, const DevicePlace& place) {
   if (device != "auto") return device;
-  const bool enough = place.backend == Backend::kThreads ? place.gpus > 0 : place.gpus >= place.workers_here;
+  const bool threads = place.backend == Backend::kThreads;
+  const bool enough =
+      threads || (place.gpus >= place.workers_here && (place.nccl || place.workers_here == 1));
   return enough && place.gpus > 0 ? "cuda" : "cpu";
 }
 
@@ -41,6 +45,13 @@ at::Device DeviceOfWorker(const std::string& device, const DevicePlace& place, i
   const at::Device asked(device);
   if (place.gpus == 0) throw UsageError(fmt::format("--device is {}, and {}", device, kNoGpu));
   const bool threads = place.backend == Backend::kThreads;
+  if (!threads && place.workers_here > 1 && !place.nccl) {
+    throw UsageError(
+        fmt::format("--device is {}, and this swarmsync was built without NCCL, by which {} processes would "
+                    "exchange what "
+                    "is on GPUs; give --backend threads",
+                    device, place.workers_here));
+  }
   if (asked.has_index()) {
     if (asked.index() >= place.gpus) {
       throw UsageError(fmt::format("--device is {}, and the last GPU here is cuda:{}; give one that is there",
@@ -67,7 +78,33 @@ at::Device DeviceOfWorker(const std::string& device, const DevicePlace& place, i
 int CountGpus() { return static_cast<int>(torch::cuda::device_count()); }
 
 DevicePlace PlaceOfLocal(const TrainConfig& config) {
-  return {config.backend, static_cast<int>(config.workers), CountGpus()};
+  return {config.backend, static_cast<int>(config.workers), CountGpus(), NcclIsBuiltIn()};
+}
+
+std::optional<int> GpuOfRank(const std::string& device, int local_rank, int gpus) {
+  if (device == "cpu") return std::nullopt;
+  const at::Device asked(device == "auto" ? "cuda" : device);
+  const int gpu = asked.has_index() ? asked.index() : gpus == 1 ? 0 : local_rank;
+  return gpu < gpus ? std::optional(gpu) : std::nullopt;
+}
+
+std::string WhyNotOnGpus(const std::vector<std::string>& identities) {
+  std::map<std::string, std::size_t> rank_of;
+  for (std::size_t rank = 0; rank < identities.size(); ++rank) {
+    if (identities[rank].empty()) return fmt::format("rank {} sees no GPU that would be its own", rank);
+    const auto [other, first] = rank_of.emplace(identities[rank], rank);
+    if (!first) return fmt::format("ranks {} and {} would have the same GPU", other->second, rank);
+  }
+  return "";
+}
+
+std::string IdentityOfGpu([[maybe_unused]] int index) {
+#ifdef SWARMSYNC_CUDA
+  const auto& uuid = at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(index))->uuid;
+  return {uuid.bytes, sizeof uuid.bytes};
+#else
+  return "";
+#endif
 }
 
 std::string DeviceOfLocal(const TrainConfig& config) {
@@ -110,9 +147,10 @@ void ExplainOutOfMemory(const std::function<void()>& work) {
       const std::size_t at = what.find(begin);
       return at == std::string::npos ? std::string() : " " + what.substr(at, what.find(". ", at) - at) + ".";
     };
-    throw RunError(
-        fmt::format("the GPU's memory is full.{}{} Lower --batch-size or --workers, or raise --accumulate",
-                    sentence("Tried to allocate"), sentence("GPU ")));
+    throw RunError(fmt::format(
+        "the GPU's memory is full.{}{} Lower --batch-size or --workers, raise --accumulate, or give "
+        "--cuda-graph off",
+        sentence("Tried to allocate"), sentence("GPU ")));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "swarmsync/train/config.h"
 
@@ -17,6 +18,7 @@ struct DevicePlace {
   Backend backend = Backend::kProcesses;
   int workers_here = 1;  // workers on this machine, as far as it is known
   int gpus = 0;          // GPUs on this machine that libtorch can use
+  bool nccl = true;      // whether processes can exchange what is on a GPU
 };
 
 // "cpu" or "cuda" for --device auto: a GPU, where there is one for all threads or one for each process;
@@ -33,6 +35,16 @@ int CountGpus();
 // The place of workers that this machine has all of.
 DevicePlace PlaceOfLocal(const TrainConfig& config);
 
+// The GPU that a rank of a launched job would have: the one that was asked for, else its own by local rank,
+// or the only one that it sees. nullopt: there is none. Pure.
+std::optional<int> GpuOfRank(const std::string& device, int local_rank, int gpus);
+
+// Why launched ranks cannot train on GPUs, or "". identities: of each rank's GPU, "" where it has none. Pure.
+std::string WhyNotOnGpus(const std::vector<std::string>& identities);
+
+// Tells GPU `index` here from all others of the world.
+std::string IdentityOfGpu(int index);
+
 // The resolved --device of such workers. Throws what DeviceOfWorker() would throw for one of them.
 std::string DeviceOfLocal(const TrainConfig& config);
 
@@ -43,6 +55,8 @@ std::string DescribeGpu(int index);
 // and its backward passes are made by this thread and not by one that all share.
 class DeviceScope {
  public:
+  static constexpr int kStreams = 32;  // that libtorch has for a GPU; more threads than that share some
+
   explicit DeviceScope(const at::Device& device);
   ~DeviceScope();
   DeviceScope(const DeviceScope&) = delete;

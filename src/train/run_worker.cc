@@ -135,9 +135,30 @@ at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device) {
   return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
-bool RecordsGraph(const TrainConfig& config, const at::Device& device) {
+bool SharesStreams(const TrainConfig& config) {
+  return config.backend == Backend::kThreads && config.workers > DeviceScope::kStreams;
+}
+
+bool RecordsGraph(const TrainConfig& config, const at::Device& device, const ImageClassifier& model) {
   if (config.cuda_graph != CudaGraph::kAuto) return config.cuda_graph == CudaGraph::kOn;
-  return device.is_cuda() && config.model.rfind(kTorchScriptPrefix, 0) != 0;
+  return device.is_cuda() && model.repeats_itself() && !SharesStreams(config);
+}
+
+void CheckGraph(const TrainConfig& config) {
+  if (config.cuda_graph != CudaGraph::kOn) return;
+  if (config.device == "cpu")
+    throw UsageError("--cuda-graph is on, and the workers train on the CPU; give off, or --device cuda");
+  if (SharesStreams(config)) {
+    throw UsageError(fmt::format("--cuda-graph is on, and {} threads would share {} streams; give off",
+                                 config.workers, DeviceScope::kStreams));
+  }
+}
+
+// What libtorch says, in a line: the last of an interpreter's trace, or the first.
+std::string ReasonOf(const std::string& message) {
+  const std::size_t error = message.rfind("RuntimeError: ");
+  const std::string text = error == std::string::npos ? message : message.substr(error);
+  return text.substr(0, text.find('\n'));
 }
 
 // Takes the model to where it trains, before others keep its tensors.
@@ -148,10 +169,26 @@ void Settle(ImageClassifier& model, const at::Device& device, at::MemoryFormat f
   }
 }
 
-Recipe RecipeOf(const TrainConfig& config, int rank, const at::Device& device) {
-  return {
-      LearningRate(config, rank), config.schedule, config.lr_warmup,         config.label_smoothing,
-      config.accumulate,          config.amp,      FormatOf(config, device), RecordsGraph(config, device)};
+// What the device does not take is found out here and not in the first step.
+void TryOnDevice(ImageClassifier& model, const at::Device& device, const ImageShape& shape) {
+  torch::NoGradGuard no_grad;
+  model.eval();
+  try {
+    model.forward(at::zeros({2, shape.channels, shape.height, shape.width}, device));
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw UsageError(fmt::format("the model cannot run on {} ({}); give --device cpu", device.str(),
+                                 ReasonOf(error.what())));
+  }
+  model.train();
+}
+
+Recipe RecipeOf(const TrainConfig& config, int rank, const at::Device& device, const ImageClassifier& model) {
+  return {LearningRate(config, rank), config.schedule,
+          config.lr_warmup,           config.label_smoothing,
+          config.accumulate,          config.amp,
+          FormatOf(config, device),   RecordsGraph(config, device, model)};
 }
 
 // The loss at the model's weights on a batch that is the same for all workers and rounds.
@@ -292,6 +329,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
 
   const auto model = BuildModel(config, context, InputOf(data));
   Settle(*model, context.device, FormatOf(config, context.device));
+  if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape);
   FlatParams params(*model);
   const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
   CountingCommunicator counted(comm);
@@ -307,7 +345,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   Trainer trainer(
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
       {total_steps, config.log_every, config.loader_threads, config.recalibrate,
-       RecipeOf(config, comm.rank(), context.device), [&] { return BytesPerWorker(counted); }});
+       RecipeOf(config, comm.rank(), context.device, *model), [&] { return BytesPerWorker(counted); }});
   Recorder recorder(files, config, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
@@ -364,6 +402,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
 
 CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
   Validate(config);
+  CheckGraph(config);
   Dataset data = OpenData(config);
   const auto model = models.Make(config.model, InputOf(data));
   const bool on_cpu = config.device.rfind("cuda", 0) != 0;

@@ -7,7 +7,6 @@
 #ifdef SWARMSYNC_CUDA
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAFunctions.h>
 #include <fmt/format.h>
 
 #include <mutex>
@@ -27,10 +26,12 @@ constexpr std::int64_t kRunsBefore = 3;  // in which libraries make and measure 
 struct StepGraph::Recording {
   explicit Recording(const std::function<at::Tensor()>& work) {
     const std::lock_guard lock(OneAtATime());
+    // What the runs before left in the allocator's cache; a recording has memory of its own.
+    c10::cuda::CUDACachingAllocator::emptyCache();
     graph = std::make_unique<at::cuda::CUDAGraph>();
-    // Other threads go on; what they do is not recorded.
-    graph->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     try {
+      // Other threads go on; what they do is not recorded.
+      graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
       result = work();
       graph->capture_end();
     } catch (...) {
@@ -44,7 +45,6 @@ struct StepGraph::Recording {
     graph.reset();
   }
 
-  const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
   std::unique_ptr<at::cuda::CUDAGraph> graph;
   at::Tensor result;
 
@@ -56,15 +56,14 @@ struct StepGraph::Recording {
     return mutex;
   }
 
-  // Ends a recording that has failed. libtorch's capture_end() then throws and leaves the allocator with a
-  // filter that looks at the graph, which is about to go.
+  // Ends a recording that has failed. The graph is never destroyed: libtorch has not taken it out of its
+  // lists then, and its allocators would look at it.
   void GiveUp() {
     try {
       graph->capture_end();
-    } catch (const std::exception&) {
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool);
+    } catch (const std::exception&) {  // it follows from what made the recording fail
     }
-    graph.reset();
+    static_cast<void>(graph.release());
   }
 };
 

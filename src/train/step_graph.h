@@ -10,8 +10,10 @@ namespace swarmsync {
 
 // A piece of work on a GPU that is the same each time, recorded as a CUDA graph: the first times it is made
 // as it is, then once for the record, and from then on the record is played, which costs the processor next
-// to nothing. What the work reads and writes must stay where it is, and it must not wait for the GPU. Runs on
-// the calling thread's current stream, which must be none that other threads use. Not thread-safe.
+// to nothing. What the work reads and writes must stay where it is; it must not wait for the GPU, and draws
+// no random numbers there (libtorch has one generator for all threads). Runs on the calling thread's current
+// stream, which must be none that other threads use. After a recording that failed, the process's GPU
+// generator cannot be used. Not thread-safe.
 class StepGraph {
  public:
   // work: returns the tensor that Run() returns, in memory that the next Run() writes again.

@@ -75,6 +75,7 @@ TEST_P(GpuThreads, BroadcastCopiesWhatTheRootWillHaveMade) {
 }
 
 TEST_F(GpuTest, NcclSumsAndBroadcastsInAWorldOfOne) {
+  if (!NcclIsBuiltIn()) GTEST_SKIP() << "this build has no NCCL";
   const PrivateDirectory directory;
   GlooOptions options;
   options.rendezvous = FileRendezvous{directory.path() / "store"};

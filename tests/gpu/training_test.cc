@@ -10,6 +10,7 @@
 #include "swarmsync/base/error.h"
 #include "swarmsync/model/registry.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/params/safetensors.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
 #include "train/autocast.h"
@@ -192,6 +193,26 @@ TEST_F(GpuTool, TrainsOnOneGpuWithThreads) {
     EXPECT_NEAR(nlohmann::json::parse(evaluated.out).at("test_accuracy").get<double>(),
                 summary.at("test_accuracy").get<double>(), 0.01);
   }
+}
+
+// The final weights, one after another.
+at::Tensor WeightsOf(const std::filesystem::path& file) {
+  std::vector<at::Tensor> flat;
+  for (const auto& [name, tensor] : LoadSafetensors(file).tensors) flat.push_back(tensor.flatten());
+  return at::cat(flat);
+}
+
+TEST_F(GpuTool, PartsAndRecordingsChangeNothing) {
+  const auto train = [&](const Arguments& more) {
+    const testing::ToolResult result =
+        RunTool(Train({"--model=mlp", "--sync=average", "--backend=threads"}) + more, kWithGpu);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return WeightsOf(out() / "model.safetensors");
+  };
+  const at::Tensor expected = train({"--cuda-graph=off"});
+  EXPECT_TRUE(train({"--cuda-graph=on"}).allclose(expected, 1e-2, 1e-3));
+  EXPECT_TRUE(train({"--cuda-graph=on", "--accumulate=2"}).allclose(expected, 1e-2, 1e-3));
+  EXPECT_TRUE(train({"--device=cpu"}).allclose(expected, 1e-2, 1e-3));
 }
 
 TEST_F(GpuTool, TakesTheGpuByItselfForOneProcess) {

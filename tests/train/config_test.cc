@@ -125,6 +125,7 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.device = "gpu"; }, "--device", "gpu", "auto, cpu, cuda, or cuda:I"},
       {[](auto& c) { c.device = "cuda:"; }, "--device", "cuda:", "auto, cpu, cuda, or cuda:I"},
       {[](auto& c) { c.device = "cuda:-1"; }, "--device", "cuda:-1", "auto, cpu, cuda, or cuda:I"},
+      {[](auto& c) { c.device = "cuda:01"; }, "--device", "cuda:01", "auto, cpu, cuda, or cuda:I"},
       {[](auto& c) { c.device = "cuda:1000"; }, "--device", "cuda:1000", "auto, cpu, cuda, or cuda:I"},
       {[](auto& c) { c.log_every = 0; }, "--log-every", "0", "at least 1"},
       {[](auto& c) { c.image_size = -1; }, "--image-size", "-1", "from 1 to 16384"},

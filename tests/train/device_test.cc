@@ -57,6 +57,33 @@ TEST(DeviceOfWorker, SaysWhichGpuIsNotThere) {
               AllOf(HasSubstr("each of 2 workers"), HasSubstr("there is 1")));
 }
 
+TEST(ResolveDevice, ProcessesNeedNcclForMoreThanOneGpu) {
+  DevicePlace place = Processes(4, 4);
+  place.nccl = false;
+  EXPECT_EQ(ResolveDevice("auto", place), "cpu");
+  EXPECT_THAT(MessageOf<UsageError>([&] { DeviceOfWorker("cuda", place, 0); }),
+              AllOf(HasSubstr("without NCCL"), HasSubstr("--backend threads")));
+  place.workers_here = 1;
+  EXPECT_EQ(ResolveDevice("auto", place), "cuda");
+  EXPECT_EQ(DeviceOfWorker("cuda", place, 0), at::Device(at::kCUDA, 0));
+}
+
+TEST(GpuOfRank, IsTheOneAskedForOrItsOwnOrTheOnlyOne) {
+  EXPECT_EQ(GpuOfRank("cpu", 0, 4), std::nullopt);
+  EXPECT_EQ(GpuOfRank("auto", 2, 4), 2);
+  EXPECT_EQ(GpuOfRank("cuda", 2, 4), 2);
+  EXPECT_EQ(GpuOfRank("cuda:3", 0, 4), 3);
+  EXPECT_EQ(GpuOfRank("cuda", 5, 1), 0) << "the launcher shows each rank its own GPU";
+  EXPECT_EQ(GpuOfRank("cuda", 2, 2), std::nullopt);
+  EXPECT_EQ(GpuOfRank("auto", 0, 0), std::nullopt);
+}
+
+TEST(WhyNotOnGpus, TellsWhoHasNoneAndWhoSharesOne) {
+  EXPECT_EQ(WhyNotOnGpus({"a", "b", "c"}), "");
+  EXPECT_EQ(WhyNotOnGpus({"a", "", "a"}), "rank 1 sees no GPU that would be its own");
+  EXPECT_EQ(WhyNotOnGpus({"a", "b", "b"}), "ranks 1 and 2 would have the same GPU");
+}
+
 TEST(DeviceScope, OnTheCpuDoesNothing) {
   const DeviceScope scope(at::kCPU);
   const at::Tensor x = torch::ones({2}, torch::requires_grad());
@@ -70,14 +97,16 @@ TEST(ExplainOutOfMemory, NamesWhatWasNeededAndWhatToLower) {
       ExplainOutOfMemory([&] { throw c10::OutOfMemoryError({__func__, __FILE__, __LINE__}, what); });
     });
   };
-  EXPECT_EQ(explain("CUDA out of memory. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 139.80 "
-                    "GiB of which "
-                    "1.25 GiB is free. Including non-PyTorch memory, this process has 3 GiB in use. Of the"),
-            "the GPU's memory is full. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 139.80 GiB "
-            "of which "
-            "1.25 GiB is free. Lower --batch-size or --workers, or raise --accumulate");
+  EXPECT_EQ(
+      explain("CUDA out of memory. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 139.80 "
+              "GiB of which "
+              "1.25 GiB is free. Including non-PyTorch memory, this process has 3 GiB in use. Of the"),
+      "the GPU's memory is full. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 139.80 GiB "
+      "of which "
+      "1.25 GiB is free. Lower --batch-size or --workers, raise --accumulate, or give --cuda-graph off");
   EXPECT_EQ(explain("something else"),
-            "the GPU's memory is full. Lower --batch-size or --workers, or raise --accumulate");
+            "the GPU's memory is full. Lower --batch-size or --workers, raise --accumulate, or give "
+            "--cuda-graph off");
   EXPECT_EQ(MessageOf<CommError>([] { ExplainOutOfMemory([] { throw CommError("as it was"); }); }),
             "as it was");
 }

@@ -490,6 +490,49 @@ TEST_F(RunWorkerTest, FrozenParametersDoNotDecay) {
   }
 }
 
+// One that trains beside one that no image passes through, or only the first half of a mini-batch does.
+class PartlyIdle : public ImageClassifier {
+ public:
+  explicit PartlyIdle(const ModelInput& input)
+      : head_(register_module("head",
+                              torch::nn::Linear(input.channels * input.height * input.width, input.classes))),
+        idle_(register_parameter("idle", torch::ones({3, 2}))),
+        half_idle_(register_parameter("half_idle", torch::zeros({2, 1}))) {}
+
+  at::Tensor forward(const at::Tensor& images) override {
+    at::Tensor logits = head_(images.flatten(1));
+    if (is_training() && ++passes_ % 2 == 1) logits = logits + half_idle_.sum() * logits.detach();
+    return logits;
+  }
+
+ private:
+  torch::nn::Linear head_;
+  at::Tensor idle_, half_idle_;
+  int passes_ = 0;
+};
+
+TEST_F(RunWorkerTest, WhatNoImagePassesThroughOnlyDecays) {
+  models_.Register("partly-idle",
+                   [](const ModelInput& input) { return std::make_shared<PartlyIdle>(input); });
+  TrainConfig config = Config();
+  config.model = "partly-idle";
+  config.momentum = 0.9;
+  config.weight_decay = 0.1;
+  double weight = 1, momentum = 0;
+  for (int step = 0; step < 20; ++step) {
+    momentum = 0.9 * momentum + config.weight_decay * weight;
+    weight -= config.lr * momentum;
+  }
+  for (const std::int64_t parts : {1, 2}) {
+    config.accumulate = parts;
+    const Run run = Train(config);
+    ASSERT_EQ(run.summary.at("steps"), 20);
+    std::map<std::string, at::Tensor> trained(run.model.tensors.begin(), run.model.tensors.end());
+    EXPECT_TRUE(trained.at("idle").allclose(at::full({3, 2}, weight), 1e-5, 1e-6)) << parts;
+    EXPECT_GT(trained.at("half_idle").abs().min().item<double>(), 1e-6) << parts;
+  }
+}
+
 TEST_F(RunWorkerTest, EveryPartOfARecipeTrains) {
   TrainConfig config = Config();
   config.epochs = 4;

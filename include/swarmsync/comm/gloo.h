@@ -36,4 +36,7 @@ struct GlooOptions {
 // CommError when the others do not come within the timeout, a port is taken, …
 std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options);
 
+// Whether this build has NCCL. Pure.
+bool NcclIsBuiltIn();
+
 }  // namespace swarmsync

@@ -24,6 +24,11 @@ class ImageClassifier : public torch::nn::Module {
  public:
   virtual at::Tensor forward(const at::Tensor& images) = 0;
 
+  // Whether every forward of a batch of one size makes the same kernels with the same arguments, so that it
+  // can be recorded as a CUDA graph and played: it draws nothing (no dropout), decides and counts nothing on
+  // the host, and never waits for the GPU.
+  virtual bool repeats_itself() const { return false; }
+
   // Writes the model with its code, so that other programs can run it, in evaluation mode; whole or not at
   // all. Only a TorchScript module can; others write nothing. Throws RunError.
   virtual void SaveScript(const std::string& /*path*/) const {}

@@ -19,7 +19,7 @@ class WeightSketch {
 
   WeightSketch() = default;                              // of the zero vector
   WeightSketch(const float* values, std::int64_t size);  // one pass over memory
-  explicit WeightSketch(const std::array<double, kBuckets>& buckets) : buckets_(buckets) {}
+  explicit WeightSketch(const std::array<double, kBuckets>& buckets) : buckets_(buckets) {}  // made elsewhere
 
   WeightSketch& operator+=(const WeightSketch& other);
   WeightSketch& operator-=(const WeightSketch& other);

@@ -50,8 +50,8 @@ struct EnumNames<MemoryFormat> {
        {MemoryFormat::kChannelsLast, "channels-last"}}};
 };
 
-// Whether forward and backward are recorded as a CUDA graph. Automatic: on a GPU, but for TorchScript
-// modules, whose interpreter changes what it does after some passes.
+// Whether forward and backward are recorded as a CUDA graph. Automatic: on a GPU, for models whose forward is
+// the same each time (ImageClassifier::repeats_itself), as that of all built-in ones is.
 enum class CudaGraph { kAuto, kOn, kOff };
 template <>
 struct EnumNames<CudaGraph> {

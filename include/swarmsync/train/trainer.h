@@ -49,7 +49,9 @@ struct Recipe {
   std::int64_t accumulate = 1;  // parts of a mini-batch that go through the model one after another
   Amp amp = Amp::kNone;
   at::MemoryFormat format = at::MemoryFormat::Contiguous;  // of the images
-  bool cuda_graph = false;  // forward and backward are recorded on the GPU, once
+  // Forward and backward are recorded on the GPU, once: the model repeats itself, and the thread's current
+  // stream there is not the default one and no other thread's. Without CUDA the trainer throws RunError.
+  bool cuda_graph = false;
 };
 
 struct TrainerOptions {
