@@ -4,8 +4,8 @@
     python3 bench/run_gpu.py --data DIR [--tool swarmsync] [--models resnet20,resnet18] [--workers 1,4,8] [--amp none,bf16]
                              [--batch-size 32] [--steps 400] [--repetitions R] [--out RESULTS.jsonl]
 
-DIR holds CIFAR-10's binary files. swarmsync loads and augments images, exchanges every 16 steps (`average`) and evaluates
-after the last step, which does not count; the peers (bench/peers/train_gpu.py) have their images on the GPU and exchange
+DIR holds CIFAR-10's binary files. swarmsync loads and augments images and exchanges every 16 steps (`average`); its
+evaluations do not count; the peers (bench/peers/train_gpu.py) have their images on the GPU and exchange
 nothing. The programs take turns. Prints a Markdown table of the medians; every measurement goes to RESULTS, and those
 that it has already are not made again.
 """
