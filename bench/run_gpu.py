@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Samples per second of N workers on one GPU: swarmsync, with and without CUDA graphs, against N PyTorch processes.
 
-    python3 bench/run_gpu.py --data DIR [--tool swarmsync] [--models resnet20,resnet18] [--workers 1,4,8] [--amp none,bf16]
-                             [--batch-size 32] [--steps 400] [--repetitions R] [--out RESULTS.jsonl]
+    python3 bench/run_gpu.py --data DIR [--tool swarmsync] [--models resnet20,resnet18] [--workers 1,4,8]
+                             [--amp none,bf16] [--batch-size 32] [--steps 400] [--repetitions R] [--out RESULTS.jsonl]
 
 DIR holds CIFAR-10's binary files. swarmsync loads and augments images and exchanges every 16 steps (`average`); its
 evaluations do not count; the peers (bench/peers/train_gpu.py) have their images on the GPU and exchange
