@@ -1,6 +1,6 @@
 #!/bin/bash
-# The comparisons of gpu.toml for some networks and numbers of workers, each in OUT/NETWORK-WORKERS. Given again, it goes
-# on where it was; flags after -- go to `swarmsync compare`.
+# The comparisons of gpu.toml for some networks and numbers of workers, each in OUT/NETWORK-WORKERS. Given again, it
+# goes on where it was; flags after -- go to `swarmsync compare`.
 # usage: bench/cifar10/gpu.sh OUT ["NETWORK…" ["WORKERS…"]] [-- FLAG…]
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,4p' "$0" >&2; exit 2; }

@@ -4,8 +4,8 @@
     python3 bench/peers/train_gpu.py [--model resnet20] [--workers 4] [--batch-size 32] [--steps 200] [--amp bf16]
 
 Each is a process of its own, as PyTorch's users would start them: nothing is exchanged. The images are made up and
-lie on the GPU already, so loading them costs nothing here. SGD with momentum and weight decay. Prints one JSON line with
-the samples per second of all together, from the first step that all have begun to the last.
+lie on the GPU already, so loading them costs nothing here. SGD with momentum and weight decay. Prints one JSON line
+with the samples per second of all together, from the first step that all have begun to the last.
 """
 
 import argparse

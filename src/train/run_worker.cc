@@ -170,16 +170,18 @@ void Settle(ImageClassifier& model, const at::Device& device, at::MemoryFormat f
 }
 
 // What the device does not take is found out here and not in the first step.
-void TryOnDevice(ImageClassifier& model, const at::Device& device, const ImageShape& shape) {
+void TryOnDevice(ImageClassifier& model, const at::Device& device, const ImageShape& shape, Amp amp) {
   torch::NoGradGuard no_grad;
   model.eval();
   try {
+    const Autocast autocast(amp, device.type());
     model.forward(at::zeros({2, shape.channels, shape.height, shape.width}, device));
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const std::exception& error) {
-    throw UsageError(fmt::format("the model cannot run on {} ({}); give --device cpu", device.str(),
-                                 ReasonOf(error.what())));
+    throw UsageError(
+        fmt::format("the model cannot run on {} with --amp {} ({}); give --device cpu, or another --amp",
+                    device.str(), ToString(amp), ReasonOf(error.what())));
   }
   model.train();
 }
@@ -329,7 +331,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
 
   const auto model = BuildModel(config, context, InputOf(data));
   Settle(*model, context.device, FormatOf(config, context.device));
-  if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape);
+  if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape, config.amp);
   FlatParams params(*model);
   const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
   CountingCommunicator counted(comm);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -32,11 +33,18 @@ class Odd : public torch::nn::Module {
 using Case = std::tuple<Velocity, RandomScope, bool, bool>;
 class MoveOnGpu : public GpuTest, public ::testing::WithParamInterface<Case> {};
 
+std::string NameOf(const ::testing::TestParamInfo<Case>& info) {
+  const auto [velocity, random, to_personal, to_guide] = info.param;
+  return std::string(ToString(velocity)) + "_" + std::string(ToString(random)) +
+         (to_personal ? "_personal" : "") + (to_guide ? "_guide" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, MoveOnGpu,
                          ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal),
                                             ::testing::Values(RandomScope::kNone, RandomScope::kRound,
                                                               RandomScope::kTensor, RandomScope::kElement),
-                                            ::testing::Bool(), ::testing::Bool()));
+                                            ::testing::Bool(), ::testing::Bool()),
+                         NameOf);
 
 TEST_P(MoveOnGpu, GivesTheBitsOfTheCpu) {
   const auto [velocity, random, to_personal, to_guide] = GetParam();
