@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/first_line.h"
 #include "swarmsync/base/names.h"
 
 namespace swarmsync {
@@ -139,8 +140,7 @@ UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,
                    const std::vector<std::string>& arguments) {
   const CLI::App& called = Called(tool, arguments);
   const std::string help = fmt::format("`{} --help` lists what there is", FullName(called));
-  std::string text = error.what();
-  text = text.substr(0, text.find('\n'));
+  const std::string text = FirstLine(error.what());
   const std::vector<std::string> known = FlagsOf(called), commands = CommandsOf(called);
   // Where a command is missing, something that is none may stand in its place.
   const bool unknown_word = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <new>
 
+#include "base/first_line.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "swarmsync/base/clock.h"
@@ -20,8 +21,6 @@ int PrintError(const std::string& message, int exit_code) {
   fmt::print(stderr, "swarmsync: {}\n", message);
   return exit_code;
 }
-
-std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 bool IsOutOfMemory(const std::string& text) {
   return text.find("not enough memory") != std::string::npos ||

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/first_line.h"
 #include "cli/commands.h"
 #include "cli/parent.h"
 #include "cli/stop_signals.h"
@@ -158,8 +159,7 @@ TrainConfig ConfigOf(const Flags& flags) {
   try {
     train.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    const std::string text = error.what();
-    throw UsageError(text.substr(0, text.find('\n')));
+    throw UsageError(FirstLine(error.what()));
   }
   RefuseZero(train);
   Validate(config);

@@ -21,6 +21,7 @@
 #endif
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "base/first_line.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -28,8 +29,7 @@ namespace {
 
 // The first line of an exception's text, without the C++ location that Gloo puts in front of it.
 std::string Reason(const std::exception& error) {
-  std::string text = error.what();
-  text = text.substr(0, text.find('\n'));
+  std::string text = FirstLine(error.what());
   if (!text.empty() && text[0] == '[') {
     const std::size_t end = text.find("] ");
     if (end != std::string::npos) text = text.substr(end + 2);

@@ -13,7 +13,6 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/Event.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/current_stream.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -145,7 +145,7 @@ class ThreadCommunicator : public Communicator {
 
   void Meet(const at::Device& device, std::vector<std::optional<c10::Event>>& events) {
     if (device.is_cpu() || size() == 1) return state_->Barrier(rank_);
-    const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+    const c10::Stream stream = CurrentStream(device);
     std::optional<c10::Event>& mine = events[static_cast<std::size_t>(rank_)];
     if (!mine) mine.emplace(device.type());
     mine->record(stream);

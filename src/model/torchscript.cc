@@ -9,6 +9,7 @@
 #include <sstream>
 #include <vector>
 
+#include "base/first_line.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 
@@ -111,9 +112,6 @@ class TorchScriptModel : public ImageClassifier {
   torch::jit::Module script_;
   std::map<std::string, std::shared_ptr<Branch>> branches_;
 };
-
-// What libtorch says, without the trace of its own and the script's functions.
-std::string FirstLine(const std::string& message) { return message.substr(0, message.find('\n')); }
 
 // Passes two images through the module in training mode, as training will, and leaves its buffers as they
 // were.

@@ -1,6 +1,5 @@
 #include "swarmsync/sync/synchronizer.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 
@@ -9,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "comm/current_stream.h"
 #include "swarm/device.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -30,7 +30,7 @@ WeightSketch SketchOf(const at::Tensor& flat) {
 // So that the clock tells when the exchange is over, and not when it is enqueued.
 void WaitForDevice(const at::Tensor& tensor) {
   if (tensor.is_cpu()) return;
-  c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device()).synchronize();
+  CurrentStream(tensor.device()).synchronize();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "base/first_line.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -46,10 +47,9 @@ void CheckAutocast(Amp amp, ImageClassifier& model, ImageShape shape) {
     const at::Tensor logits = model.forward(at::ones({2, shape.channels, shape.height, shape.width}));
     logits.to(at::kFloat).sum().backward();
   } catch (const std::exception& error) {
-    const std::string what = error.what();
     throw UsageError(
         fmt::format("--amp is {}, which the model cannot be trained in on this processor ({}); give none",
-                    ToString(amp), what.substr(0, what.find('\n'))));
+                    ToString(amp), FirstLine(error.what())));
   }
 }
 

@@ -48,8 +48,7 @@ at::Device DeviceOfWorker(const std::string& device, const DevicePlace& place, i
   if (!threads && place.workers_here > 1 && !place.nccl) {
     throw UsageError(
         fmt::format("--device is {}, and this swarmsync was built without NCCL, by which {} processes would "
-                    "exchange what "
-                    "is on GPUs; give --backend threads",
+                    "exchange what is on GPUs; give --backend threads",
                     device, place.workers_here));
   }
   if (asked.has_index()) {

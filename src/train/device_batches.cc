@@ -1,10 +1,11 @@
 #include "train/device_batches.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
 #include <thread>
+
+#include "comm/current_stream.h"
 
 namespace swarmsync {
 
@@ -41,7 +42,7 @@ DeviceBatches::Batch DeviceBatches::Bring(std::size_t place, std::int64_t count)
   const Batch arrived = first(arrived_), to = first(on_device_);
   arrived.images.copy_(from.images, /*non_blocking=*/true);
   arrived.labels.copy_(from.labels, /*non_blocking=*/true);
-  copied_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  copied_->record(CurrentStream(device_));
   if (format_ != at::MemoryFormat::Contiguous) to.images.copy_(arrived.images);
   return to;
 }

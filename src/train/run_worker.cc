@@ -10,6 +10,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/first_line.h"
 #include "model/torchscript.h"
 #include "report/json_files.h"
 #include "swarmsync/base/clock.h"
@@ -157,8 +158,7 @@ void CheckGraph(const TrainConfig& config) {
 // What libtorch says, in a line: the last of an interpreter's trace, or the first.
 std::string ReasonOf(const std::string& message) {
   const std::size_t error = message.rfind("RuntimeError: ");
-  const std::string text = error == std::string::npos ? message : message.substr(error);
-  return text.substr(0, text.find('\n'));
+  return FirstLine(error == std::string::npos ? message : message.substr(error));
 }
 
 // Takes the model to where it trains, before others keep its tensors.

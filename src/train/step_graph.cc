@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/first_line.h"
 #include "swarmsync/base/error.h"
 
 #ifdef SWARMSYNC_CUDA
@@ -79,10 +80,9 @@ at::Tensor StepGraph::Run() {
     } catch (const c10::OutOfMemoryError&) {
       throw;
     } catch (const std::exception& error) {
-      const std::string what = error.what();
       throw RunError(
           fmt::format("the model's step cannot be recorded as a CUDA graph ({}); give --cuda-graph off",
-                      what.substr(0, what.find('\n'))));
+                      FirstLine(error.what())));
     }
   }
   recording_->graph->replay();
