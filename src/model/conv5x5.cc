@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/avx2.h"
 #include "model/plain.h"
 
 namespace swarmsync {
@@ -27,11 +28,7 @@ namespace {
 
 constexpr std::int64_t kSide = 5, kTaps = kSide * kSide;
 
-#ifdef __x86_64__
-#define SWARMSYNC_KERNEL __attribute__((target("avx2,fma")))
-#define SWARMSYNC_KERNEL_PART SWARMSYNC_KERNEL __attribute__((always_inline)) inline
-
-bool HasKernels() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#ifdef SWARMSYNC_AVX2
 
 constexpr std::int64_t kLanes = 8;
 using Lanes = float __attribute__((vector_size(4 * kLanes)));
@@ -77,8 +74,8 @@ Planes Pad(const at::Tensor& images, std::int64_t border) {
 }
 
 // Sums of kOutputs outputs at kVectors neighbouring vectors.
-SWARMSYNC_KERNEL_PART void CorrelateBlock(const float* in, const Planes& planes, const float* weight,
-                                          const float* bias, std::int64_t out_size, float* out) {
+SWARMSYNC_AVX2_PART void CorrelateBlock(const float* in, const Planes& planes, const float* weight,
+                                        const float* bias, std::int64_t out_size, float* out) {
   Lanes sums[kOutputs][kVectors];
   for (int k = 0; k < kOutputs; ++k) {
     for (int v = 0; v < kVectors; ++v) sums[k][v] = Lanes{} + bias[k];
@@ -103,9 +100,9 @@ SWARMSYNC_KERNEL_PART void CorrelateBlock(const float* in, const Planes& planes,
 
 // out[k][p] of one image, k < outputs, p < vectors · kLanes. The last block of either overlaps the one
 // before.
-SWARMSYNC_KERNEL void CorrelateImage(const float* in, const Planes& planes, const float* weight,
-                                     const float* bias, std::int64_t outputs, std::int64_t vectors,
-                                     float* out) {
+SWARMSYNC_AVX2 void CorrelateImage(const float* in, const Planes& planes, const float* weight,
+                                   const float* bias, std::int64_t outputs, std::int64_t vectors,
+                                   float* out) {
   const std::int64_t size = vectors * kLanes;
   for (std::int64_t k = 0; k < outputs; k += kOutputs) {
     const std::int64_t first = std::min(k, outputs - kOutputs);
@@ -139,9 +136,9 @@ at::Tensor Correlate(const Planes& planes, const at::Tensor& weight, const at::T
 
 // Adds up to_weight[k][c][ky][0..4] of Outputs outputs over some images; eight partial sums of each.
 template <std::int64_t Outputs>
-SWARMSYNC_KERNEL_PART void WeightRow(const float* in, std::int64_t in_image, const float* to_out,
-                                     std::int64_t out_image, std::int64_t images, std::int64_t vectors,
-                                     std::int64_t weight_size, float* to_weight) {
+SWARMSYNC_AVX2_PART void WeightRow(const float* in, std::int64_t in_image, const float* to_out,
+                                   std::int64_t out_image, std::int64_t images, std::int64_t vectors,
+                                   std::int64_t weight_size, float* to_weight) {
   Lanes sums[Outputs][kSide];
   for (int k = 0; k < Outputs; ++k) {
     for (int kx = 0; kx < kSide; ++kx) sums[k][kx] = At(to_weight + (k * weight_size + kx) * kLanes);
@@ -164,8 +161,8 @@ SWARMSYNC_KERNEL_PART void WeightRow(const float* in, std::int64_t in_image, con
 
 // to_weight [Outputs][C][5][5][8] of all images, a few at a time, so that they stay in the cache.
 template <std::int64_t Outputs>
-SWARMSYNC_KERNEL void WeightGradient(const Planes& planes, const float* to_out, std::int64_t out_image,
-                                     std::int64_t vectors, float* to_weight) {
+SWARMSYNC_AVX2 void WeightGradient(const Planes& planes, const float* to_out, std::int64_t out_image,
+                                   std::int64_t vectors, float* to_weight) {
   constexpr std::int64_t kImages = 4;
   for (std::int64_t image = 0; image < planes.images; image += kImages) {
     const std::int64_t images = std::min(kImages, planes.images - image);
@@ -225,13 +222,13 @@ struct Conv5x5Function : torch::autograd::Function<Conv5x5Function> {
     return {to_images, GradientOfWeight(Pad(images, padding), to_out), to_out.sum({0, 2, 3}), at::Tensor()};
   }
 };
-#endif  // __x86_64__
+#endif  // SWARMSYNC_AVX2
 
 }  // namespace
 
 at::Tensor Conv5x5(const at::Tensor& images, const at::Tensor& weight, const at::Tensor& bias,
                    std::int64_t padding) {
-#ifdef __x86_64__
+#ifdef SWARMSYNC_AVX2
   constexpr std::int64_t kMostChannels = 8;
   const bool plain = IsPlain(images, 4) && IsPlain(weight, 4) && IsPlain(bias, 1);
   const auto is_for_us = [&] {
@@ -242,7 +239,7 @@ at::Tensor Conv5x5(const at::Tensor& images, const at::Tensor& weight, const at:
            padding < kSide && images.size(1) == channels && bias.size(0) == weight.size(0) &&
            images.size(2) >= least && images.size(3) >= least && images.size(2) > 0 && images.size(3) > 0;
   };
-  if (plain && is_for_us() && HasKernels()) return Conv5x5Function::apply(images, weight, bias, padding);
+  if (plain && is_for_us() && HasAvx2()) return Conv5x5Function::apply(images, weight, bias, padding);
 #endif
   return at::conv2d(images, weight, bias, 1, padding);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "swarm/move_element.h"
+#include "swarm/philox_words.h"
 
 namespace swarmsync {
 namespace {
@@ -29,8 +30,10 @@ struct ElementCoefficient {
   float values[kBlock] = {};
 
   void Prepare(std::int64_t begin, std::int64_t count) {
-    PhiloxStream stream(philox, exchange, rank, purpose, first_element + static_cast<std::uint64_t>(begin));
-    for (std::int64_t i = 0; i < count; ++i) values[i] = scale * stream.NextUniform();
+    std::uint32_t words[kBlock];
+    DrawWords(philox, exchange, rank, purpose, first_element + static_cast<std::uint64_t>(begin), count,
+              words);
+    for (std::int64_t i = 0; i < count; ++i) values[i] = scale * Philox::ToUniform(words[i]);
   }
   float operator[](std::int64_t i) const { return values[i]; }
 };

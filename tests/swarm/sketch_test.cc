@@ -62,6 +62,15 @@ TEST(WeightSketch, OneElementMoreSharesABucket) {
   EXPECT_TRUE(std::abs(square - others - 36) < 1e-9 || std::abs(square - others - 16) < 1e-9) << square;
 }
 
+TEST(WeightSketch, IsTheSumOfItsParts) {
+  const Vector x = WholeNumbers(6163, 3);
+  for (const std::int64_t cut : {0, 256, 2048, 6144}) {
+    WeightSketch sum(x.data(), cut);
+    sum += WeightSketch(x.data() + cut, 6163 - cut, cut);
+    EXPECT_EQ(sum.buckets(), Sketch(x).buckets()) << cut;
+  }
+}
+
 TEST(WeightSketch, IsLinear) {
   for (const std::int64_t size : kSizes) {
     const Vector a = WholeNumbers(size, 1), b = WholeNumbers(size, 2);

@@ -30,16 +30,20 @@ enum class RandomPurpose : std::uint32_t {
 class Philox {
  public:
   using Block = std::array<std::uint32_t, 4>;
+  using Key = std::array<std::uint32_t, 2>;
+  static constexpr int kRounds = 10;
+  static constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+  static constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
 
   explicit Philox(std::uint64_t seed)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)} {}
 
+  const Key& key() const { return key_; }
+
   // The ten rounds on one counter.
   SWARMSYNC_HOST_DEVICE Block operator()(Block c) const {
-    constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-    constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
     std::uint32_t k0 = key_[0], k1 = key_[1];
-    for (int round = 0; round < 10; ++round) {
+    for (int round = 0; round < kRounds; ++round) {
       const std::uint64_t p0 = kMultiplier0 * c[0], p1 = kMultiplier1 * c[2];
       c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(p1),
            static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(p0)};
@@ -64,11 +68,11 @@ class Philox {
   }
 
   SWARMSYNC_HOST_DEVICE static float ToUniform(std::uint32_t word) {
-    return static_cast<float>(word >> 8) * 0x1p-24f;
+    return static_cast<float>(static_cast<std::int32_t>(word >> 8)) * 0x1p-24f;
   }
 
  private:
-  std::array<std::uint32_t, 2> key_;
+  Key key_;
 };
 
 // Reads consecutive words of one stream, computing each block of four once. Not thread-safe.

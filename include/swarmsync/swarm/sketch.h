@@ -19,6 +19,9 @@ class WeightSketch {
 
   WeightSketch() = default;                              // of the zero vector
   WeightSketch(const float* values, std::int64_t size);  // one pass over memory
+  // What the elements from `begin` on contribute, the first of which is *values. begin: a multiple of
+  // kBuckets.
+  WeightSketch(const float* values, std::int64_t size, std::int64_t begin);
   explicit WeightSketch(const std::array<double, kBuckets>& buckets) : buckets_(buckets) {}  // made elsewhere
 
   WeightSketch& operator+=(const WeightSketch& other);
