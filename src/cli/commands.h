@@ -27,6 +27,7 @@ void AddWorkerCommand(CLI::App& tool, const CommandContext& context, Action& run
 void AddCompareCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddDataCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddBenchCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);
 
 // A line on the error output about something that stops nothing.

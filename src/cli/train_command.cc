@@ -140,11 +140,12 @@ void Warn(const TrainConfig& config, const TrainConfig& given, const CLI::App& c
 
 void PrintPlan(const TrainConfig& config) {
   if (config.quiet) return;
-  fmt::print("training {} on {} with {}, {} {}{} of {} thread{}{}\n", config.model, config.dataset,
+  fmt::print("training {} on {} with {}, {} {}{} of {} thread{}{}{}\n", config.model, config.dataset,
              config.sync, config.workers, config.backend == Backend::kProcesses ? "process" : "thread",
              config.workers == 1 ? "" : (config.backend == Backend::kProcesses ? "es" : "s"),
              config.threads_per_worker, config.threads_per_worker == 1 ? "" : "s",
-             config.device == "cpu" ? "" : ", on " + config.device);
+             config.device == "cpu" ? "" : ", on " + config.device,
+             config.link.emulated() ? ", over an emulated link of " + ToString(config.link) : "");
   std::fflush(stdout);
 }
 
@@ -165,6 +166,8 @@ void PrintSummary(const TrainConfig& config) {
   for (const char* part : {"setup", "data", "compute", "sync", "wait", "evaluate", "checkpoint"}) {
     fmt::print(" {} {:.1f} %", part, 100 * number(fmt::format("{}_seconds", part).c_str()) / wall);
   }
+  if (config.link.emulated())
+    fmt::print("\nwith exchanges as long as on a link of {}, which was emulated", ToString(config.link));
   fmt::print("\nresults are in {}\n", config.out);
 }
 

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <set>
+#include <string_view>
 #include <type_traits>
 
 #include "base/numbers.h"
@@ -79,6 +81,15 @@ struct FlagAdder {
 }  // namespace
 
 void AddTrainFlags(CLI::App& command, TrainConfig& config) { VisitFields(config, FlagAdder{command}); }
+
+void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
+  const std::set<std::string_view> groups{kSyncGroup, kSwarmGroup, kPeersGroup};
+  const std::set<std::string_view> others{"workers", "backend", "threads-per-worker",
+                                          "timeout", "link",    "seed"};
+  VisitFields(config, [&](const char* name, auto& member, const char* help, const char* group) {
+    if (groups.count(group) > 0 || others.count(name) > 0) FlagAdder{command}(name, member, help, group);
+  });
+}
 
 void AddConfigFlag(CLI::App& command) {
   command.add_option("--config", "TOML file with the same names as the flags; a flag overrides it")

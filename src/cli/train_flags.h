@@ -14,6 +14,9 @@ namespace swarmsync {
 // Adds the flags of `train` to a command; parsing fills `config`, which must outlive it.
 void AddTrainFlags(CLI::App& command, TrainConfig& config);
 
+// Adds those of them that an exchange alone depends on.
+void AddExchangeFlags(CLI::App& command, TrainConfig& config);
+
 // The flag --config, which ExpandArguments() (arguments.h) has replaced by what is in the file.
 void AddConfigFlag(CLI::App& command);
 

@@ -2,10 +2,11 @@
 
 namespace swarmsync {
 
-void CountingCommunicator::AllReduceSum(const at::Tensor& inout) {
+void CountingCommunicator::AllReduce(const at::Tensor& in, const std::vector<double>& factors,
+                                     const at::Tensor& out) {
   ++traffic_.all_reduces;
-  traffic_.bytes_all_ranks += 2 * (size() - 1) * static_cast<std::int64_t>(inout.nbytes());
-  inner_.AllReduceSum(inout);
+  traffic_.bytes_all_ranks += 2 * (size() - 1) * static_cast<std::int64_t>(in.nbytes());
+  inner_.AllReduce(in, factors, out);
 }
 
 void CountingCommunicator::Broadcast(const at::Tensor& inout, int root) {
@@ -16,9 +17,18 @@ void CountingCommunicator::Broadcast(const at::Tensor& inout, int root) {
 
 void CountingCommunicator::AllGatherBytes(const void* mine, std::size_t bytes, void* all) {
   ++traffic_.all_gathers;
-  traffic_.bytes_all_ranks +=
-      static_cast<std::int64_t>(size()) * (size() - 1) * static_cast<std::int64_t>(bytes);
+  traffic_.bytes_all_ranks += FromEachToEach(bytes);
   inner_.AllGatherBytes(mine, bytes, all);
+}
+
+void CountingCommunicator::AllToAllBytes(const void* mine, std::size_t bytes, void* all) {
+  ++traffic_.all_to_alls;
+  traffic_.bytes_all_ranks += FromEachToEach(bytes);
+  inner_.AllToAllBytes(mine, bytes, all);
+}
+
+std::int64_t CountingCommunicator::FromEachToEach(std::size_t bytes) const {
+  return static_cast<std::int64_t>(size()) * (size() - 1) * static_cast<std::int64_t>(bytes);
 }
 
 }  // namespace swarmsync

@@ -7,6 +7,7 @@
 #endif
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,6 +23,8 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "base/first_line.h"
+#include "comm/add_up.h"
+#include "comm/plan_broadcast.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -105,11 +108,11 @@ class GlooCommunicator : public Communicator {
   int rank() const override { return group_->getRank(); }
   int size() const override { return group_->getSize(); }
 
-  void AllReduceSum(const at::Tensor& inout) override {
+  // Every rank adds up a part of the tensor for all.
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
     Guard("all-reduce", [&] {
-      std::vector<at::Tensor> tensors{inout};
-      if (!inout.is_cpu()) return OfGpus().AllReduce(tensors);
-      group_->allreduce(tensors)->wait();
+      if (!in.is_cpu()) return AllReduceOnGpus(in, factors, out);
+      AddUpParts(in.view(-1), factors, out.view(-1));
     });
   }
 
@@ -119,36 +122,153 @@ class GlooCommunicator : public Communicator {
       c10d::BroadcastOptions options;
       options.rootRank = root;
       if (!inout.is_cpu()) return OfGpus().Broadcast(tensors, options);
-      group_->broadcast(tensors, options)->wait();
+      switch (RouteOf(size(), inout.nbytes())) {
+        case BroadcastRoute::kStar:
+          return SendToAll(inout, root);
+        case BroadcastRoute::kTree:
+          group_->broadcast(tensors, options)->wait();
+          return;
+        case BroadcastRoute::kChain:
+          return PassAlong(inout.view(-1), root);
+      }
     });
   }
 
-  // Everybody sends to everybody at once. Gloo's ring would take size - 1 steps, each with a change of
-  // threads more than a plain message needs; the messages here are small, and the time is all latency.
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
-    if (bytes == 0) return;
-    const auto wrap = [bytes](void* memory) {
-      return std::vector<at::Tensor>{at::from_blob(memory, {static_cast<std::int64_t>(bytes)}, at::kByte)};
-    };
-    auto* const out = static_cast<std::uint8_t*>(all);
-    std::memcpy(out + rank() * bytes, mine, bytes);
-    Guard("all-gather", [&] {
-      std::vector<c10::intrusive_ptr<c10d::Work>> pending;
-      for (int step = 1; step < size(); ++step) {
-        const int source = (rank() + size() - step) % size();
-        auto tensors = wrap(out + source * bytes);
-        pending.push_back(group_->recv(tensors, source, kGatherTag));
-      }
-      for (int step = 1; step < size(); ++step) {
-        auto tensors = wrap(out + rank() * bytes);
-        pending.push_back(group_->send(tensors, (rank() + step) % size(), kGatherTag));
-      }
-      for (const auto& work : pending) work->wait();
-    });
+    if (bytes > 0) FromEachToEach("all-gather", mine, 0, bytes, all);
+  }
+
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
+    if (bytes > 0) FromEachToEach("all-to-all", mine, bytes, bytes, all);
   }
 
  private:
-  static constexpr int kGatherTag = 1;
+  using Pending = c10::intrusive_ptr<c10d::Work>;
+  enum Tag { kEachToEach = 1, kPart, kSum, kToAll, kAlong };
+
+  Pending Send(const at::Tensor& tensor, int to, Tag tag) {
+    std::vector<at::Tensor> tensors{tensor};
+    return group_->send(tensors, to, tag);
+  }
+  Pending Receive(const at::Tensor& tensor, int from, Tag tag) {
+    std::vector<at::Tensor> tensors{tensor};
+    return group_->recv(tensors, from, tag);
+  }
+  static void WaitFor(const std::vector<Pending>& pending) {
+    for (const Pending& work : pending) work->wait();
+  }
+
+  // The rank that is `step` behind this one in the ring of ranks. All ranks go round in the same way, so that
+  // none gets everybody's messages at once.
+  int After(int step) const { return (rank() + step) % size(); }
+
+  // What rank r owns of a tensor of one dimension, in pieces.
+  std::vector<at::Tensor> PiecesOwned(const at::Tensor& flat, int r) const {
+    const std::int64_t begin = flat.numel() * r / size(), end = flat.numel() * (r + 1) / size();
+    const auto elements = static_cast<std::int64_t>(kPieceBytes / flat.element_size());
+    std::vector<at::Tensor> pieces;
+    for (std::int64_t at = begin; at < end; at += elements)
+      pieces.push_back(flat.narrow(0, at, std::min(elements, end - at)));
+    return pieces;
+  }
+
+  // Everybody sends the parts that others own, adds up its own as they come, piece by piece, and sends each
+  // sum to all. The sums are taken in the order of the ranks, which Gloo's ring does not, and a message is
+  // sent at once, where Gloo's collectives change threads. What a rank sends of a piece has arrived before
+  // that piece's sum comes back, so `in` and `out` may be the same.
+  void AddUpParts(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) {
+    const std::vector<at::Tensor> mine = PiecesOwned(in, rank()), sums = PiecesOwned(out, rank());
+    const std::int64_t part = in.numel() / size() + 1;
+    if (arriving_.nbytes() < static_cast<std::size_t>(part) * in.element_size() * (size() - 1))
+      arriving_ = at::empty({part * (size() - 1) * static_cast<std::int64_t>(in.element_size())}, at::kByte);
+
+    std::vector<std::vector<at::Tensor>> arriving(static_cast<std::size_t>(size()));  // by rank, by piece
+    std::vector<std::vector<Pending>> arrivals(mine.size());                          // by piece
+    for (int step = 1; step < size(); ++step) {
+      const int source = After(size() - step);
+      auto* memory = arriving_.data_ptr<std::uint8_t>() +
+                     (step - 1) * part * static_cast<std::int64_t>(in.element_size());
+      for (std::size_t k = 0; k < mine.size(); ++k) {
+        const at::Tensor piece = at::from_blob(memory, mine[k].sizes(), in.options());
+        memory += piece.nbytes();
+        arriving[static_cast<std::size_t>(source)].push_back(piece);
+        arrivals[k].push_back(Receive(piece, source, kPart));
+      }
+    }
+    std::vector<Pending> others;
+    for (int step = 1; step < size(); ++step) {
+      for (const at::Tensor& piece : PiecesOwned(in, After(step)))
+        others.push_back(Send(piece, After(step), kPart));
+    }
+    for (int step = 1; step < size(); ++step) {
+      const int owner = After(size() - step);
+      for (const at::Tensor& piece : PiecesOwned(out, owner)) others.push_back(Receive(piece, owner, kSum));
+    }
+    arriving[static_cast<std::size_t>(rank())] = mine;
+    for (std::size_t k = 0; k < mine.size(); ++k) {
+      WaitFor(arrivals[k]);
+      std::vector<at::Tensor> parts;
+      for (const auto& pieces : arriving) parts.push_back(pieces[k]);
+      AddUp(parts, factors, sums[k]);
+      for (int step = 1; step < size(); ++step) others.push_back(Send(sums[k], After(step), kSum));
+    }
+    WaitFor(others);
+  }
+
+  void AllReduceOnGpus(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) {
+    AddUp({in}, factors.empty() ? factors : std::vector<double>{factors[static_cast<std::size_t>(rank())]},
+          out);
+    std::vector<at::Tensor> tensors{out};
+    OfGpus().AllReduce(tensors);
+  }
+
+  void SendToAll(const at::Tensor& message, int root) {
+    if (message.numel() == 0) return;
+    std::vector<Pending> pending;
+    if (rank() != root) pending.push_back(Receive(message, root, kToAll));
+    for (int step = 1; rank() == root && step < size(); ++step)
+      pending.push_back(Send(message, After(step), kToAll));
+    WaitFor(pending);
+  }
+
+  // The ranks pass the message on, each to the next, a piece while the next one comes.
+  void PassAlong(const at::Tensor& flat, int root) {
+    const std::int64_t pieces = PiecesOf(flat.nbytes());
+    const bool receives = rank() != root, sends = After(1) != root;
+    const auto piece = [&](std::int64_t k) {
+      const std::int64_t begin = flat.numel() * k / pieces;
+      return flat.narrow(0, begin, flat.numel() * (k + 1) / pieces - begin);
+    };
+    std::vector<Pending> arrivals, departures;
+    for (std::int64_t k = 0; receives && k < pieces; ++k)
+      arrivals.push_back(Receive(piece(k), After(size() - 1), kAlong));
+    for (std::int64_t k = 0; k < pieces; ++k) {
+      if (receives) arrivals[static_cast<std::size_t>(k)]->wait();
+      if (sends) departures.push_back(Send(piece(k), After(1), kAlong));
+    }
+    WaitFor(departures);
+  }
+
+  // Everybody sends to everybody at once. Gloo's ring would take size - 1 steps, each with a change of
+  // threads more than a plain message needs. stride: from what goes to one rank to what goes to the next.
+  void FromEachToEach(const char* what, const void* mine, std::size_t stride, std::size_t bytes, void* all) {
+    const auto wrap = [bytes](const void* memory) {
+      return at::from_blob(const_cast<void*>(memory), {static_cast<std::int64_t>(bytes)}, at::kByte);
+    };
+    const auto for_rank = [&](int r) { return static_cast<const std::uint8_t*>(mine) + r * stride; };
+    auto* const out = static_cast<std::uint8_t*>(all);
+    std::memcpy(out + rank() * bytes, for_rank(rank()), bytes);
+    Guard(what, [&] {
+      std::vector<Pending> pending;
+      for (int step = 1; step < size(); ++step) {
+        const int source = After(size() - step);
+        pending.push_back(Receive(wrap(out + source * bytes), source, kEachToEach));
+      }
+      for (int step = 1; step < size(); ++step)
+        pending.push_back(Send(wrap(for_rank(After(step))), After(step), kEachToEach));
+      WaitFor(pending);
+    });
+  }
 
   template <class Collective>
   void Guard(const char* what, Collective&& collective) {
@@ -167,6 +287,8 @@ class GlooCommunicator : public Communicator {
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   std::chrono::milliseconds timeout_;
+  at::Tensor arriving_ =
+      at::empty({0}, at::kByte);   // others' parts of an all-reduce; as large as the largest
   std::optional<NcclGroup> gpus_;  // made when the first tensor comes that is on a GPU
 };
 
@@ -201,6 +323,28 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const GlooOptions& options) {
   return store;
 }
 
+// Threads that are made while one lives do not take the processor away from others when they wake up
+// (SCHED_BATCH); they wait until one is free, or for the others' time to be over. Gloo's own thread, which
+// moves the bytes, would else often interrupt the thread that is just sending, and then ask again and again
+// for a lock that this one holds, for some milliseconds, where there are fewer cores than such threads.
+class PatientThreads {
+ public:
+  PatientThreads() : policy_(sched_getscheduler(0)) {
+    sched_getparam(0, &parameters_);
+    const sched_param none{};
+    if (policy_ == SCHED_OTHER) sched_setscheduler(0, SCHED_BATCH, &none);
+  }
+  ~PatientThreads() {
+    if (policy_ == SCHED_OTHER) sched_setscheduler(0, policy_, &parameters_);
+  }
+  PatientThreads(const PatientThreads&) = delete;
+  PatientThreads& operator=(const PatientThreads&) = delete;
+
+ private:
+  int policy_;
+  sched_param parameters_{};
+};
+
 std::shared_ptr<::gloo::transport::Device> OpenDevice(const GlooOptions& options) {
   if (!options.interface.empty()) return c10d::ProcessGroupGloo::createDeviceForInterface(options.interface);
   const auto* tcp = std::get_if<TcpRendezvous>(&options.rendezvous);
@@ -223,7 +367,10 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
   }
   try {
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(Milliseconds(options.timeout));
-    gloo_options->devices.push_back(OpenDevice(options));
+    {
+      const PatientThreads patient;
+      gloo_options->devices.push_back(OpenDevice(options));
+    }
     gloo_options->threads = 1;  // calls come one at a time
     const auto store = OpenStore(options);
     auto group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.size, gloo_options);

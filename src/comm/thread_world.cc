@@ -1,8 +1,8 @@
 // Collectives between threads. Every rank posts the address of its buffer; when all have, each rank does its
 // share of the work directly in all buffers; when all are done, the collective is over:
-//   all-reduce: rank r owns the r-th part, sums that part over all buffers and writes it to all of them;
+//   all-reduce: rank r owns the r-th part, sums that part over all inputs and writes it to all outputs;
 //   broadcast:  every rank copies from the root's buffer;
-//   all-gather: every rank copies from all buffers.
+//   all-gather, all-to-all: every rank copies from all buffers.
 // No rank touches what another one may write between the same two barriers.
 //
 // Tensors on a GPU stay there. Each rank enqueues its share on its own stream, which first waits there for
@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/add_up.h"
 #include "comm/current_stream.h"
 #include "swarmsync/base/error.h"
 
@@ -35,6 +36,7 @@ struct ThreadWorld::State {
       : size(world_size),
         timeout(wait_timeout),
         tensors(world_size),
+        outputs(world_size),
         memory(world_size),
         posted(world_size),
         shared(world_size),
@@ -45,7 +47,7 @@ struct ThreadWorld::State {
 
   // What the ranks posted for the collective under way. A rank writes its own entry before a barrier and
   // reads others' after it; the barrier's mutex orders the two.
-  std::vector<at::Tensor> tensors;
+  std::vector<at::Tensor> tensors, outputs;
   std::vector<const void*> memory;
   // Of tensors on a GPU: when a rank's stream got to the collective, and when its share is done. An event is
   // recorded again only after a barrier that follows everybody's wait for it.
@@ -107,15 +109,21 @@ class ThreadCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return state_->size; }
 
-  void AllReduceSum(const at::Tensor& inout) override {
-    Begin(inout);
-    const std::int64_t total = inout.numel();
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
+    state_->outputs[rank_] = out;
+    Begin(in);
+    const std::int64_t total = in.numel();
     const std::int64_t begin = total * rank_ / size();
     const std::int64_t length = total * (rank_ + 1) / size() - begin;
-    const at::Tensor sum = Flat(0).narrow(0, begin, length);
-    for (int other = 1; other < size(); ++other) sum.add_(Flat(other).narrow(0, begin, length));
-    for (int other = 1; other < size(); ++other) Flat(other).narrow(0, begin, length).copy_(sum);
-    End(inout);
+    const auto share = [&](const at::Tensor& tensor) { return tensor.view(-1).narrow(0, begin, length); };
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& tensor : state_->tensors) parts.push_back(share(tensor));
+    const at::Tensor sum = share(out);
+    AddUp(parts, factors, sum);
+    for (int other = 0; other < size(); ++other) {
+      if (other != rank_) share(state_->outputs[other]).copy_(sum);
+    }
+    End(in);
   }
 
   void Broadcast(const at::Tensor& inout, int root) override {
@@ -129,6 +137,16 @@ class ThreadCommunicator : public Communicator {
     state_->Barrier(rank_);
     for (int other = 0; other < size() && bytes > 0; ++other) {
       std::memcpy(static_cast<char*>(all) + other * bytes, state_->memory[other], bytes);
+    }
+    state_->Barrier(rank_);
+  }
+
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
+    state_->memory[rank_] = mine;
+    state_->Barrier(rank_);
+    for (int other = 0; other < size() && bytes > 0; ++other) {
+      const auto* const theirs = static_cast<const char*>(state_->memory[other]);
+      std::memcpy(static_cast<char*>(all) + other * bytes, theirs + rank_ * bytes, bytes);
     }
     state_->Barrier(rank_);
   }
@@ -152,8 +170,6 @@ class ThreadCommunicator : public Communicator {
     state_->Barrier(rank_);
     for (const auto& event : events) event->block(stream);
   }
-
-  at::Tensor Flat(int rank) const { return state_->tensors[rank].view(-1); }
 
   std::shared_ptr<ThreadWorld::State> state_;
   int rank_;

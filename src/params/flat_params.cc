@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <tuple>
+#include <utility>
+
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -48,6 +51,12 @@ std::int64_t FlatSize(const std::vector<FlatParams::Slot>& slots) {
   return slots.empty() ? 0 : slots.back().offset + RoundUp(slots.back().size);
 }
 
+// A flat tensor of zeros, and it with one number more.
+std::pair<at::Tensor, at::Tensor> NewFlat(std::int64_t size, const at::TensorOptions& options) {
+  const at::Tensor storage = at::zeros({size + kAlignment}, options);
+  return {storage.narrow(0, 0, size), storage.narrow(0, 0, size + 1)};
+}
+
 // The module's tensor becomes a view of its slot, with the values that it has.
 void MoveIn(at::Tensor& tensor, const at::Tensor& flat, const FlatParams::Slot& slot) {
   const at::Tensor home = FlatParams::View(flat, slot);
@@ -91,11 +100,8 @@ FlatParams::FlatParams(torch::nn::Module& module) {
   }
 
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
-  const std::int64_t flat_size = FlatSize(slots_);
-  weights_ = at::zeros({flat_size + kAlignment}, options).narrow(0, 0, flat_size);
-  const at::Tensor gradient_storage = at::zeros({flat_size + kAlignment}, options);
-  gradients_ = gradient_storage.narrow(0, 0, flat_size);
-  gradient_message_ = gradient_storage.narrow(0, 0, flat_size + 1);
+  std::tie(weights_, weight_message_) = NewFlat(FlatSize(slots_), options);
+  std::tie(gradients_, gradient_message_) = NewFlat(FlatSize(slots_), options);
   buffers_ = at::zeros({FlatSize(buffer_slots_)}, options);
 
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -107,6 +113,17 @@ FlatParams::FlatParams(torch::nn::Module& module) {
   }
   for (std::size_t i = 0; i < buffer_slots_.size(); ++i)
     MoveIn(module_buffers_[i], buffers_, buffer_slots_[i]);
+}
+
+std::unique_ptr<FlatParams> FlatParams::Shadow() const {
+  torch::NoGradGuard no_grad;
+  std::unique_ptr<FlatParams> shadow(new FlatParams());
+  shadow->slots_ = slots_;
+  shadow->num_params_ = num_params_;
+  std::tie(shadow->weights_, shadow->weight_message_) = NewFlat(weights_.numel(), weights_.options());
+  shadow->weights_.copy_(weights_);
+  shadow->buffers_ = buffers_.clone();
+  return shadow;
 }
 
 at::Tensor FlatParams::NewState() const { return at::zeros_like(weights_); }

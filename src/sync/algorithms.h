@@ -18,4 +18,12 @@ std::unique_ptr<Synchronizer> MakePsoPs(FlatParams& params, Communicator& comm, 
 std::unique_ptr<Synchronizer> MakeSlowMo(FlatParams& params, Communicator& comm, const SyncOptions& options);
 std::unique_ptr<Synchronizer> MakeSsgd(FlatParams& params, Communicator& comm, const SyncOptions& options);
 
+// The algorithm, which stays whole until an exchange that is under way has ended.
+template <class Algorithm>
+class Awaited final : public Algorithm {
+ public:
+  using Algorithm::Algorithm;
+  ~Awaited() override { this->AwaitExchange(); }
+};
+
 }  // namespace swarmsync

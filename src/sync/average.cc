@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include "sync/algorithms.h"
+#include "sync/blocks.h"
 #include "sync/worker_sum.h"
 
 namespace swarmsync {
@@ -17,26 +18,30 @@ namespace {
 class Average : public Synchronizer {
  public:
   Average(FlatParams& params, Communicator& comm, const SyncOptions& options)
-      : Synchronizer(params, comm, options), mean_(params) {}
+      : Synchronizer(params, comm, options), sum_(params, options.wire, comm) {}
 
   std::string_view name() const override { return "average"; }
 
  protected:
   int DoExchange(const Turn& turn) override {
-    const int count = mean_.Mean(params().weights(), turn.works(), comm());
-    if (count > 0) params().weights().copy_(mean_.sum());
+    const int count = sum_.Add(turn.works(), comm());
+    if (count == 0) return 0;
+    MoveWeights([&](std::int64_t begin, std::int64_t end) {
+      at::Tensor weights = BlockOf(params().weights(), begin, end);
+      at::mul_out(weights, BlockOf(sum_.sum(), begin, end), at::scalar_tensor(1.0 / count));
+    });
     return count;
   }
 
  private:
-  WorkerSum mean_;
+  WorkerSum sum_;
 };
 
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakeAverage(FlatParams& params, Communicator& comm,
                                           const SyncOptions& options) {
-  return std::make_unique<Average>(params, comm, options);
+  return std::make_unique<Awaited<Average>>(params, comm, options);
 }
 
 }  // namespace swarmsync

@@ -31,7 +31,7 @@ class DiLoCo : public OuterSynchronizer {
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakeDiLoCo(FlatParams& params, Communicator& comm, const SyncOptions& options) {
-  return std::make_unique<DiLoCo>(params, comm, options);
+  return std::make_unique<Awaited<DiLoCo>>(params, comm, options);
 }
 
 }  // namespace swarmsync

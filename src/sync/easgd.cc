@@ -15,6 +15,7 @@
 #include <ATen/ATen.h>
 
 #include "sync/algorithms.h"
+#include "sync/blocks.h"
 #include "sync/worker_sum.h"
 
 namespace swarmsync {
@@ -25,7 +26,7 @@ class Easgd : public Synchronizer {
   Easgd(FlatParams& params, Communicator& comm, const SyncOptions& options)
       : Synchronizer(params, comm, options),
         alpha_(options.peers.elastic_alpha > 0 ? options.peers.elastic_alpha : 0.9 / comm.size()),
-        positions_(params),
+        positions_(params, options.wire, comm),
         center_(params.weights().clone()) {}
 
   std::string_view name() const override { return "easgd"; }
@@ -36,11 +37,13 @@ class Easgd : public Synchronizer {
   std::string_view shared_position() const override { return "center"; }
 
   int DoExchange(const Turn& turn) override {
-    const int count = positions_.Add(params().weights(), 1, turn.works(), comm());
-    at::Tensor weights = params().weights();
-    if (turn.works()) weights.lerp_(center_, alpha_);
-    center_.mul_(1 - alpha_ * count).add_(positions_.sum(), alpha_);
-    if (turn.role == Role::kLeftOut) weights.copy_(center_);
+    const int count = positions_.Add(turn.works(), comm());
+    MoveWeights([&](std::int64_t begin, std::int64_t end) {
+      at::Tensor weights = BlockOf(params().weights(), begin, end), center = BlockOf(center_, begin, end);
+      if (turn.works()) weights.lerp_(center, alpha_);
+      center.mul_(1 - alpha_ * count).add_(BlockOf(positions_.sum(), begin, end), alpha_);
+      if (turn.role == Role::kLeftOut) weights.copy_(center);
+    });
     return count;
   }
 
@@ -53,7 +56,7 @@ class Easgd : public Synchronizer {
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakeEasgd(FlatParams& params, Communicator& comm, const SyncOptions& options) {
-  return std::make_unique<Easgd>(params, comm, options);
+  return std::make_unique<Awaited<Easgd>>(params, comm, options);
 }
 
 }  // namespace swarmsync

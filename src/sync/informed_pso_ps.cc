@@ -38,7 +38,7 @@ class InformedPsoPs : public Synchronizer {
   InformedPsoPs(FlatParams& params, Communicator& comm, const SyncOptions& options)
       : Synchronizer(params, comm, OfInformed(options)),
         particle_(params, Synchronizer::options(), comm),
-        guide_(params) {}
+        guide_(params, options.wire, comm) {}
 
   std::string_view name() const override { return "informed-pso-ps"; }
 
@@ -52,12 +52,10 @@ class InformedPsoPs : public Synchronizer {
     record().fitness = fitness;
     record().guide = BestOf(fitness);
     record().guide_moved = record().guide >= 0;
-    if (record().guide >= 0) {
-      guide_.Add(params().weights(), weights[comm().rank()], /*contributes=*/true, comm());
-    }
+    if (record().guide >= 0) guide_.AddWeighted(weights, comm());
     const at::Tensor guide = record().guide >= 0 ? guide_.sum() : at::Tensor();
     particle_.Learn(fitness);
-    if (turn.works()) particle_.Move({}, guide, exchange_, progress());
+    if (turn.works()) MoveWeights(particle_.Move({}, guide, exchange_, progress()));
     if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
     return CountWorking(fitness);
@@ -73,7 +71,7 @@ class InformedPsoPs : public Synchronizer {
 
 std::unique_ptr<Synchronizer> MakeInformedPsoPs(FlatParams& params, Communicator& comm,
                                                 const SyncOptions& options) {
-  return std::make_unique<InformedPsoPs>(params, comm, options);
+  return std::make_unique<Awaited<InformedPsoPs>>(params, comm, options);
 }
 
 }  // namespace swarmsync

@@ -14,6 +14,8 @@
 
 #include "swarmsync/swarm/bests.h"
 #include "sync/algorithms.h"
+#include "sync/blocks.h"
+#include "sync/fetched_weights.h"
 
 namespace swarmsync {
 namespace {
@@ -21,11 +23,13 @@ namespace {
 class Leader : public Synchronizer {
  public:
   Leader(FlatParams& params, Communicator& comm, const SyncOptions& options)
-      : Synchronizer(params, comm, options), leader_(params.NewState()) {}
+      : Synchronizer(params, comm, options), leader_(params, options.wire, FetchedWeights::Keeps::kNothing) {}
 
   std::string_view name() const override { return "leader"; }
 
  protected:
+  void StartHere() override { leader_.StartHere(); }
+
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
     const int best = BestOf(fitness);
@@ -38,23 +42,23 @@ class Leader : public Synchronizer {
 
  private:
   void Follow(int best, const Turn& turn) {
-    at::Tensor weights = params().weights();
-    if (best == comm().rank()) {
-      comm().Broadcast(weights, best);
-      return;
-    }
-    comm().Broadcast(leader_, best);
-    if (turn.works()) weights.lerp_(leader_, options().swarm.social.value());
-    if (turn.role == Role::kLeftOut) weights.copy_(leader_);
+    leader_.Fetch(best, comm());
+    if (best == comm().rank()) return;
+    MoveWeights([&](std::int64_t begin, std::int64_t end) {
+      at::Tensor weights = BlockOf(params().weights(), begin, end);
+      const at::Tensor leader = BlockOf(leader_.weights(), begin, end);
+      if (turn.works()) weights.lerp_(leader, options().swarm.social.value());
+      if (turn.role == Role::kLeftOut) weights.copy_(leader);
+    });
   }
 
-  at::Tensor leader_;  // where the best worker's weights arrive
+  FetchedWeights leader_;
 };
 
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakeLeader(FlatParams& params, Communicator& comm, const SyncOptions& options) {
-  return std::make_unique<Leader>(params, comm, options);
+  return std::make_unique<Awaited<Leader>>(params, comm, options);
 }
 
 }  // namespace swarmsync

@@ -7,6 +7,9 @@
 
 #include "swarmsync/base/error.h"
 #include "sync/algorithms.h"
+#include "sync/gradient_mean.h"
+#include "sync/momenta.h"
+#include "sync/overlap.h"
 
 namespace swarmsync {
 namespace {
@@ -95,6 +98,10 @@ void Validate(const SyncOptions& options, int workers) {
     throw UsageError(
         fmt::format("local_momentum is {}; it must be at least 0 and below 1", options.local_momentum));
   }
+  if (!(options.overlap >= 0 && options.overlap <= options.period)) {
+    throw UsageError(
+        fmt::format("overlap is {}; it must be from 0 to the period, {}", options.overlap, options.period));
+  }
   if (options.warmup_steps < 0) {
     throw UsageError(fmt::format("warmup_steps is {}; it must be 0 or more", options.warmup_steps));
   }
@@ -121,17 +128,18 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   const PeerOptions& peers = options.peers;
   return fmt::format(
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
-      "guard {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory {}, memory decay {}, "
+      "guard {}, wire {}, overlap {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory "
+      "{}, memory decay {}, "
       "beta {}, guide {}, momentum at sync {}, buffers {}, clip {}, final average {}, elastic alpha {}, slow "
       "alpha {}, slow beta "
       "{}, outer lr {}, outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
-      options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(swarm.velocity),
-      ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
-      ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
-      ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
-      options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
-      peers.outer_lr, peers.outer_momentum);
+      options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(options.wire),
+      options.overlap, ToString(swarm.velocity), ToString(swarm.inertia), swarm.cognitive,
+      swarm.social.value(), ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta,
+      ToString(swarm.guide), ToString(options.momentum_at_sync), ToString(options.buffers),
+      options.clip_grad_norm, options.final_average.value(), peers.elastic_alpha, peers.slow_alpha,
+      peers.slow_beta.value(), peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -162,6 +170,15 @@ void MakeWeightsEqual(const FlatParams& params, Communicator& comm) {
                       "network and the memory of its host",
                       rank));
     }
+  }
+}
+
+void RequireOverlap(std::string_view name, const FlatParams& params) {
+  if (name == "ssgd")
+    throw UsageError("overlap is given with ssgd, whose step needs the mean gradient at once");
+  if (!params.weights().is_cpu()) {
+    throw UsageError(fmt::format("overlap is given, and the weights are on {}; it works on the CPU so far",
+                                 params.weights().device().str()));
   }
 }
 
@@ -200,7 +217,12 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
   CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);
   if (params.buffers().numel() > 0) comm.Broadcast(params.buffers(), 0);
-  return entry.make(params, comm, complete);
+  if (complete.overlap == 0) return entry.make(params, comm, complete);
+  RequireOverlap(name, params);
+  std::unique_ptr<FlatParams> exchanged = params.Shadow();
+  std::unique_ptr<Synchronizer> synchronizer = entry.make(*exchanged, comm, complete);
+  synchronizer->overlap_.reset(new Synchronizer::Overlap(params, std::move(exchanged)));
+  return synchronizer;
 }
 
 }  // namespace swarmsync

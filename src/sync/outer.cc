@@ -2,22 +2,27 @@
 
 #include <ATen/ATen.h>
 
+#include "sync/blocks.h"
+
 namespace swarmsync {
 
 OuterSynchronizer::OuterSynchronizer(FlatParams& params, Communicator& comm, const SyncOptions& options)
     : Synchronizer(params, comm, options),
-      mean_(params),
+      sum_(params, options.wire, comm),
       start_(params.weights().clone()),
       velocity_(params.NewState()) {}
 
 void OuterSynchronizer::StartHere() { start_.copy_(params().weights()); }
 
 int OuterSynchronizer::DoExchange(const Turn& turn) {
-  const int count = mean_.Mean(params().weights(), turn.works(), comm());
+  const int count = sum_.Add(turn.works(), comm());
   if (count == 0) return 0;
-  at::Tensor mean = mean_.sum();
-  MoveOuter(start_, mean, velocity_);
-  params().weights().copy_(start_);
+  MoveWeights([&](std::int64_t begin, std::int64_t end) {
+    at::Tensor start = BlockOf(start_, begin, end), velocity = BlockOf(velocity_, begin, end);
+    at::Tensor mean = BlockOf(sum_.sum(), begin, end).mul_(1.0 / count);
+    MoveOuter(start, mean, velocity);
+    BlockOf(params().weights(), begin, end).copy_(start);
+  });
   return count;
 }
 

@@ -15,14 +15,14 @@ class OuterSynchronizer : public Synchronizer {
 
  protected:
   // start <- where the next round begins. mean: of the workers' y, to be used up; velocity: the rule's own
-  // memory, zero at first.
+  // memory, zero at first. For blocks of the flat tensors, from several threads.
   virtual void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) = 0;
 
   void StartHere() final;
   int DoExchange(const Turn& turn) final;
 
  private:
-  WorkerSum mean_;
+  WorkerSum sum_;
   at::Tensor start_;     // x, where the round began, the same on all ranks
   at::Tensor velocity_;  // likewise
 };

@@ -5,19 +5,17 @@
 #include <algorithm>
 #include <vector>
 
-#include "swarm/device.h"
-
 namespace swarmsync {
 namespace {
 
 float* Data(const at::Tensor& flat) { return flat.defined() ? flat.data_ptr<float>() : nullptr; }
 
-// The part of a particle's arrays that is a parameter tensor's.
-ParticleSpan At(ParticleSpan whole, const FlatParams::Slot& slot) {
+// The part of a particle's arrays that a piece is.
+ParticleSpan At(ParticleSpan whole, const ParticlePiece& piece) {
   const auto advance = [&](auto*& array) {
-    if (array != nullptr) array += slot.offset;
+    if (array != nullptr) array += piece.begin;
   };
-  whole.size = slot.size;
+  whole.size = piece.size;
   advance(whole.weights);
   advance(whole.velocity);
   advance(whole.start);
@@ -26,18 +24,25 @@ ParticleSpan At(ParticleSpan whole, const FlatParams::Slot& slot) {
   return whole;
 }
 
-at::Tensor PiecesOnDevice(const FlatParams& params) {
+// The parameter tensors, cut where a multiple of `block` elements of the flat tensor is.
+std::vector<ParticlePiece> PiecesOf(const FlatParams& params, std::int64_t block) {
   std::vector<ParticlePiece> pieces;
   std::uint64_t tensor = 0;
   for (const FlatParams::Slot& slot : params.slots()) {
-    for (std::int64_t begin = 0; begin < slot.size; begin += kParticlePieceSize) {
-      pieces.push_back({slot.offset + begin, std::min(kParticlePieceSize, slot.size - begin), tensor,
-                        static_cast<std::uint64_t>(slot.logical_offset + begin)});
+    const std::int64_t end = slot.offset + slot.size;
+    for (std::int64_t begin = slot.offset, next; begin < end; begin = next) {
+      next = std::min(end, (begin / block + 1) * block);
+      pieces.push_back({begin, next - begin, tensor,
+                        static_cast<std::uint64_t>(slot.logical_offset + begin - slot.offset)});
     }
     ++tensor;
   }
+  return pieces;
+}
+
+at::Tensor OnDevice(std::vector<ParticlePiece>& pieces, const at::Device& device) {
   const auto bytes = static_cast<std::int64_t>(pieces.size() * sizeof(ParticlePiece));
-  return at::from_blob(pieces.data(), {bytes}, at::kByte).to(params.weights().device());
+  return at::from_blob(pieces.data(), {bytes}, at::kByte).to(device);
 }
 
 }  // namespace
@@ -55,7 +60,9 @@ Particle::Particle(FlatParams& params, const SyncOptions& options, Communicator&
     arriving_ = params.NewState();
   }
   if (options_.velocity == Velocity::kTotal) start_ = params.weights().clone();
-  if (!params.weights().is_cpu()) pieces_ = PiecesOnDevice(params);
+  const bool on_cpu = params.weights().is_cpu();
+  pieces_ = PiecesOf(params, on_cpu ? kWeightBlock : kParticlePieceSize);
+  if (!on_cpu) device_pieces_ = OnDevice(pieces_, params.weights().device());
 }
 
 void Particle::StartHere() {
@@ -72,8 +79,8 @@ void Particle::Learn(const std::vector<double>& fitness) {
   options_.inertia = tuner_->inertias()[lesson.pupil];
 }
 
-void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
-                    double progress) {
+BlockWork Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
+                         double progress) {
   if (!tuner_) options_.inertia = inertia_.at(progress);
   ParticleSpan whole;
   whole.weights = Data(params_.weights());
@@ -82,17 +89,25 @@ void Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, st
   whole.personal_best = Data(personal_best);
   whole.global_best = Data(guide);
   RandomFactors random{Philox(seed_), options_.random, exchange, static_cast<std::uint32_t>(comm_.rank())};
-  if (pieces_.defined()) {
-    MoveParticleOnDevice(whole, reinterpret_cast<const ParticlePiece*>(pieces_.data_ptr<std::uint8_t>()),
-                         pieces_.numel() / static_cast<std::int64_t>(sizeof(ParticlePiece)), options_,
-                         random);
-    return;
+  if (device_pieces_.defined()) {
+    return [this, whole, random](std::int64_t, std::int64_t) {
+      const auto* const pieces =
+          reinterpret_cast<const ParticlePiece*>(device_pieces_.data_ptr<std::uint8_t>());
+      MoveParticleOnDevice(whole, pieces, static_cast<std::int64_t>(pieces_.size()), options_, random);
+    };
   }
-  for (const FlatParams::Slot& slot : params_.slots()) {
-    random.first_element = static_cast<std::uint64_t>(slot.logical_offset);
-    MoveParticle(At(whole, slot), options_, random);
-    ++random.tensor;
-  }
+  return [this, whole, random](std::int64_t begin, std::int64_t end) {
+    const auto starts_before = [](const ParticlePiece& piece, std::int64_t place) {
+      return piece.begin < place;
+    };
+    RandomFactors factors = random;
+    for (auto piece = std::lower_bound(pieces_.begin(), pieces_.end(), begin, starts_before);
+         piece != pieces_.end() && piece->begin < end; ++piece) {
+      factors.tensor = piece->tensor;
+      factors.first_element = piece->first_element;
+      MoveParticle(At(whole, *piece), options_, factors);
+    }
+  };
 }
 
 void Particle::Restart(const at::Tensor& position) {

@@ -6,10 +6,12 @@
 #include <optional>
 #include <vector>
 
+#include "swarm/device.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
 #include "swarmsync/swarm/inertia_tuner.h"
 #include "swarmsync/sync/options.h"
+#include "sync/blocks.h"
 
 namespace swarmsync {
 
@@ -27,10 +29,11 @@ class Particle {
   // velocity, in the exchanges in which somebody learns. Else it does nothing.
   void Learn(const std::vector<double>& fitness);
 
-  // Moves the weights. An undefined tensor switches its pull off. exchange: its number, for the random
-  // factors. progress: of the training, for an inertia that changes with it.
-  void Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
-            double progress);
+  // What moves the weights, a block after another. An undefined tensor switches its pull off. exchange: its
+  // number, for the random factors. progress: of the training, for an inertia that changes with it. Borrows
+  // the tensors' memory. On a GPU, where it is called once, it moves all.
+  BlockWork Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
+                 double progress);
 
   double inertia() const { return options_.inertia.value(); }  // of the last move
 
@@ -45,9 +48,10 @@ class Particle {
   Communicator& comm_;
   std::optional<InertiaTuner> tuner_;  // with --inertia auto
   at::Tensor velocity_;
-  at::Tensor arriving_;  // where a teacher's velocity arrives
-  at::Tensor start_;     // undefined with Velocity::kSwarm, which does without
-  at::Tensor pieces_;    // ParticlePieces in the GPU's memory; undefined on the CPU
+  at::Tensor arriving_;                // where a teacher's velocity arrives
+  at::Tensor start_;                   // undefined with Velocity::kSwarm, which does without
+  std::vector<ParticlePiece> pieces_;  // parts of parameter tensors, each within a block
+  at::Tensor device_pieces_;           // they, in the GPU's memory; undefined on the CPU
 };
 
 }  // namespace swarmsync

@@ -22,10 +22,11 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <utility>
+#include <optional>
 
 #include "swarmsync/swarm/bests.h"
 #include "sync/algorithms.h"
+#include "sync/fetched_weights.h"
 #include "sync/particle.h"
 
 namespace swarmsync {
@@ -38,15 +39,19 @@ class PsoPs : public Synchronizer {
         bests_(options.swarm.memory, options.swarm.memory_decay),
         particle_(params, options, comm) {
     if (remembers_personal()) personal_ = params.NewState();
-    if (fetches_guide()) global_ = params.NewState();
-    if (fetches_guide() && remembers_global()) incoming_ = params.NewState();
+    using Keeps = FetchedWeights::Keeps;
+    if (fetches_guide())
+      global_.emplace(params, options.wire, remembers_global() ? Keeps::kThose : Keeps::kNothing);
   }
 
   std::string_view name() const override { return "pso-ps"; }
 
  protected:
   double inertia() const override { return particle_.inertia(); }
-  void StartHere() override { particle_.StartHere(); }
+  void StartHere() override {
+    particle_.StartHere();
+    if (global_) global_->StartHere();
+  }
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
@@ -55,13 +60,13 @@ class PsoPs : public Synchronizer {
     record().fitness = fitness;
     record().guide = guide;
     record().guide_moved = verdict.global_replaced;
-    if (verdict.global_replaced && fetches_guide()) FetchGuide(guide);
+    if (verdict.global_replaced && fetches_guide()) global_->Fetch(guide, comm());
     if (verdict.personal_replaced && remembers_personal()) personal_.copy_(params().weights());
     particle_.Learn(fitness);
     if (turn.works()) Move();
     if (turn.role == Role::kLeftOut && std::isfinite(bests_.global())) {
       bests_.ForgetPersonal();
-      particle_.Restart(global_);
+      particle_.Restart(global_->weights());
     }
     ++exchange_;
     return CountWorking(fitness);
@@ -78,39 +83,26 @@ class PsoPs : public Synchronizer {
     return AnyOf(fitness, Philox(options().seed).Word(0, exchange_, 0, RandomPurpose::kGuide));
   }
 
-  // Brings the guide's weights to everybody. They arrive in a tensor of their own, so that a broadcast that
-  // fails leaves the remembered best whole. The guide itself sends its weights from where they are.
-  void FetchGuide(int guide) {
-    const bool is_guide = guide == comm().rank();
-    at::Tensor& arriving = remembers_global() ? incoming_ : global_;
-    comm().Broadcast(is_guide ? params().weights() : arriving, guide);
-    if (is_guide) {
-      global_.copy_(params().weights());
-    } else if (remembers_global()) {
-      std::swap(global_, incoming_);
-    }
-  }
-
   void Move() {
     const bool to_personal = std::isfinite(bests_.personal());
     const bool to_global = std::isfinite(bests_.global()) && pulled_to_guide();
-    particle_.Move(to_personal ? personal_ : at::Tensor(), to_global ? global_ : at::Tensor(), exchange_,
-                   progress());
+    // Where the guide is this worker itself, its pull is nothing.
+    MoveWeights(particle_.Move(to_personal ? personal_ : at::Tensor(),
+                               to_global ? global_->weights() : at::Tensor(), exchange_, progress()));
   }
 
   Bests bests_;
   Particle particle_;
   std::uint32_t exchange_ = 0;
-  // All like FlatParams::weights(); those that the options do not need stay undefined.
-  at::Tensor personal_;  // p
-  at::Tensor global_;    // g
-  at::Tensor incoming_;  // where a new g arrives
+  // Those that the options do not need stay empty.
+  at::Tensor personal_;                   // p, like FlatParams::weights()
+  std::optional<FetchedWeights> global_;  // g
 };
 
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakePsoPs(FlatParams& params, Communicator& comm, const SyncOptions& options) {
-  return std::make_unique<PsoPs>(params, comm, options);
+  return std::make_unique<Awaited<PsoPs>>(params, comm, options);
 }
 
 }  // namespace swarmsync

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "params/plain_parameters.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/thread_world.h"
 
@@ -13,16 +14,6 @@ namespace swarmsync {
 namespace {
 
 constexpr std::chrono::seconds kTimeout{600};  // of a thread for another; they all work for a moment
-
-// Parameters and nothing else.
-class Parameters : public torch::nn::Module {
- public:
-  explicit Parameters(const std::vector<std::int64_t>& sizes) {
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      register_parameter("tensor" + std::to_string(i), torch::zeros({sizes[i]}));
-    }
-  }
-};
 
 // Adds `values`, without padding, to a flat tensor of the parameters.
 void Add(const FlatParams& params, const at::Tensor& flat, const std::vector<float>& values) {
@@ -51,7 +42,7 @@ void RequireSize(std::size_t found, std::size_t wanted, const char* what) {
 struct Replay::Worker {
   explicit Worker(const std::vector<std::int64_t>& sizes) : module(sizes), params(module) {}
 
-  Parameters module;
+  PlainParameters module;
   FlatParams params;
   std::unique_ptr<Communicator> comm;
   std::unique_ptr<Synchronizer> sync;
@@ -96,6 +87,7 @@ void Replay::Round(const std::vector<Vector>& displacements, const std::vector<d
       Add(worker.params, worker.params.weights(), displacement);
     }
     worker.sync->Exchange(fitness[static_cast<std::size_t>(rank)]);
+    worker.sync->Drain();
   });
 }
 

@@ -26,6 +26,7 @@ RoundRecord RoundRecorder::Combine(const std::vector<RoundTrace>& traces) {
   RoundRecord record;
   record.round = traces.front().round;
   record.step = traces.front().step;
+  record.bytes = traces.front().bytes;
   std::vector<const RoundTrace*> workers;
   for (int rank = 0; rank < static_cast<int>(traces.size()); ++rank) {
     const RoundTrace& trace = traces[rank];

@@ -29,7 +29,7 @@ class SlowMo : public OuterSynchronizer {
 }  // namespace
 
 std::unique_ptr<Synchronizer> MakeSlowMo(FlatParams& params, Communicator& comm, const SyncOptions& options) {
-  return std::make_unique<SlowMo>(params, comm, options);
+  return std::make_unique<Awaited<SlowMo>>(params, comm, options);
 }
 
 }  // namespace swarmsync

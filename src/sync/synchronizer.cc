@@ -14,8 +14,10 @@
 #include "swarmsync/base/error.h"
 #include "swarmsync/swarm/bests.h"
 #include "swarmsync/swarm/guard.h"
+#include "sync/blocks.h"
 #include "sync/gradient_mean.h"
 #include "sync/momenta.h"
+#include "sync/overlap.h"
 
 namespace swarmsync {
 namespace {
@@ -25,12 +27,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 WeightSketch SketchOf(const at::Tensor& flat) {
   const float* const values = flat.data_ptr<float>();
   return flat.is_cpu() ? WeightSketch(values, flat.numel()) : SketchOnDevice(values, flat.numel());
-}
-
-// So that the clock tells when the exchange is over, and not when it is enqueued.
-void WaitForDevice(const at::Tensor& tensor) {
-  if (tensor.is_cpu()) return;
-  CurrentStream(tensor.device()).synchronize();
 }
 
 }  // namespace
@@ -44,13 +40,17 @@ Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions o
 
 Synchronizer::~Synchronizer() = default;
 
+FlatParams& Synchronizer::model() { return overlap_ ? overlap_->model : params_; }
+
+bool Synchronizer::under_way() const { return overlap_ && overlap_->under_way(); }
+
 void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss) {
   if (finished_) throw UsageError("Step() was called after the training had ended");
-  params_.Readopt();
+  model().Readopt();
   const bool warming_up = exchanges_gradients();
   round_loss_.Add(loss);
   OnGradients();
-  if (options_.clip_grad_norm > 0) params_.ClipGradients(options_.clip_grad_norm);
+  if (options_.clip_grad_norm > 0) model().ClipGradients(options_.clip_grad_norm);
   optimizer.step();
   ++steps_;
   if (only_gradients()) Exchange(kNoFitness);
@@ -63,23 +63,29 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   }
   const bool last = steps_ == options_.total_steps;
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
+  if (under_way() && steps_ - exchanged_at_ == options_.overlap) ApplyExchange();
+  SettleMomentum(&optimizer, /*works=*/true);
   if (round_ends) Exchange(RoundFitness());
-  SettleMomentum(&optimizer, round_ends, /*works=*/!left_out_);
+  if (last) Drain();
+  SettleMomentum(&optimizer, /*works=*/true);
   if (rounds_begin && options_.momentum_at_sync == MomentumAtSync::kReset) optimizer.state().clear();
   finished_ = last;
 }
 
 void Synchronizer::Finish() {
   if (finished_) return;
-  params_.Readopt();
+  model().Readopt();
+  Drain();
+  SettleMomentum(nullptr, /*works=*/false);
   if (round_steps_ > 0) {
     Exchange(RoundFitness());
-    SettleMomentum(nullptr, /*exchanged=*/true, /*works=*/false);
+    Drain();
+    SettleMomentum(nullptr, /*works=*/false);
   }
-  for (bool weights = !exchanges_gradients(); RunExchange({kNoFitness, Role::kFinished}) > 0;
-       weights = !exchanges_gradients()) {
-    SettleMomentum(nullptr, weights, /*works=*/false);
-  }
+  if (overlap_) overlap_->CopyIn();
+  exchanged_at_ = steps_;
+  while (RunExchange({kNoFitness, Role::kFinished}) > 0) SettleMomentum(nullptr, /*works=*/false);
+  if (overlap_) overlap_->CopyOut();
   const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
   const auto [least, most] = std::minmax_element(steps.begin(), steps.end());
   if (*least != *most) {
@@ -99,52 +105,101 @@ void Synchronizer::OnGradients() {
 
 void Synchronizer::Exchange(double fitness) {
   if (only_gradients()) {
-    Remember();
+    if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
-    RunExchange({fitness, Role::kWorks});
+    Turn turn{fitness, Role::kWorks};
+    if (options_.guard) turn.judged = LossToJudge(fitness);
+    exchanged_at_ = steps_;
+    if (overlap_) {
+      BeginExchange(turn);
+    } else {
+      RunExchange(turn);
+    }
   }
   round_steps_ = 0;
   round_loss_ = LossSum();
 }
 
 int Synchronizer::RunExchange(const Turn& turn) {
-  torch::NoGradGuard no_grad;
-  record_ = {};
   const bool weights = !exchanges_gradients();
   const int contributors = weights ? ExchangeWeights(turn) : ExchangeGradients(turn);
   if (contributors > 0) ++rounds_;
-  if (contributors > 0 && weights) Remember();
+  moved_ = weights && contributors > 0;
   return contributors;
 }
 
-// What becomes of the local optimizer's state after a step, or after somebody else's. exchanged: weights,
-// just now. Collective when they were and the policy is to average.
-void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool exchanged, bool works) {
-  if (exchanged && options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
-    const double arrival = MonotonicSeconds();
-    momenta_->Average(optimizer, works);
+// Begins an exchange of the weights as they are, on a thread of its own.
+void Synchronizer::BeginExchange(const Turn& turn) {
+  torch::NoGradGuard no_grad;
+  Drain();
+  overlap_->CopyIn();
+  const int threads = at::get_num_threads();
+  overlap_->contributors = std::async(std::launch::async, [this, turn, threads] {
+    at::set_num_threads(threads);
+    return ExchangeWeights(turn);
+  });
+}
+
+// Waits for the exchange that is under way and moves the weights.
+void Synchronizer::ApplyExchange() {
+  torch::NoGradGuard no_grad;
+  const double arrival = MonotonicSeconds();
+  moved_ = overlap_->contributors.get() > 0;
+  if (moved_) ++rounds_;
+  if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  // Of a worker that was left out, nothing is kept.
+  if (steps_ == exchanged_at_ || left_out_) {
+    overlap_->CopyOut();
+  } else {
+    overlap_->AddCorrection();
+  }
+}
+
+void Synchronizer::Drain() {
+  if (under_way()) ApplyExchange();
+}
+
+void Synchronizer::AwaitExchange() {
+  if (under_way()) overlap_->contributors.wait();
+}
+
+// What becomes of the local optimizer's state when an exchange has moved the weights. Collective then, if the
+// policy is to average.
+void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works) {
+  if (!std::exchange(moved_, false)) return;
+  if (options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
+    const double arrival = MonotonicSeconds(), bytes = BytesSent();
+    momenta_->Average(optimizer, works && !left_out_);
     WaitForDevice(params_.weights());
     if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
+    if (!traces_.empty()) traces_.back().bytes += BytesSent() - bytes;
   }
-  const bool resets = exchanged && options_.momentum_at_sync == MomentumAtSync::kReset;
+  const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset;
   // Of a worker that was left out, the momentum led away, or is not finite.
   if ((std::exchange(left_out_, false) || resets) && optimizer != nullptr) optimizer->state().clear();
 }
 
 int Synchronizer::ExchangeGradients(const Turn& turn) {
+  torch::NoGradGuard no_grad;
+  record_ = {};
+  if (!gradients_) gradients_ = std::make_unique<GradientMean>(model(), options_.wire, comm_);
   if (options_.trace) WaitForDevice(params_.weights());
   const double arrival = MonotonicSeconds();
-  contributors_ = AverageGradients(params_, comm_, turn.works());
+  contributors_ = gradients_->Take(turn.works(), comm_);
   if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
   ++exchanged_steps_;
   if (!turn.works() && !exchanges_gradients()) BeginRounds();
   return contributors_;
 }
 
+// With an overlap, on a thread of its own, beside the training.
 int Synchronizer::ExchangeWeights(const Turn& turn) {
+  torch::NoGradGuard no_grad;
+  record_ = {};
   RoundTrace trace;
   trace.round = rounds_ + 1;
-  trace.step = steps_;
+  trace.step = exchanged_at_;
+  const double bytes_before = BytesSent();
   trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
@@ -153,38 +208,52 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (mine.works() && !finite) mine.fitness = kNaN;
   const double arrival = MonotonicSeconds();
   if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
+  after_.reset();
   const int contributors = DoExchange(mine);
-  if (contributors > 0) ExchangeBuffers(mine);
+  const bool buffers_moved = contributors > 0 && ExchangeBuffers(mine);
+  if (overlap_) overlap_->buffers_moved = buffers_moved;
+  if (contributors > 0 && !after_) MoveWeights([](std::int64_t, std::int64_t) {});
   WaitForDevice(params_.weights());
   trace.seconds = MonotonicSeconds() - arrival;
-  if (options_.trace) spans_.push_back({arrival, trace.seconds});
+  trace.bytes = BytesSent() - bytes_before;
+  if (options_.trace && !overlap_) spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;
 
   trace.left_out = left_out_ = mine.role == Role::kLeftOut;
   trace.fitness = left_out_ ? kNaN : mine.fitness;
-  const WeightSketch after = SketchOf(params_.weights());
-  trace.pull = (after - trace.end).Norm();
-  trace.move = (after - round_start_).Norm();
+  trace.pull = (*after_ - trace.end).Norm();
+  trace.move = (*after_ - round_start_).Norm();
   trace.inertia = inertia();
-  round_start_ = after;
+  round_start_ = *after_;
   if (options_.trace) traces_.push_back(trace);
+  if (part_of_average_ > 0) AverageBuffers();
   return contributors;
 }
 
-void Synchronizer::ExchangeBuffers(const Turn& turn) {
+// Returns whether it has changed them.
+bool Synchronizer::ExchangeBuffers(const Turn& turn) {
   const at::Tensor& mine = params_.buffers();
-  if (mine.numel() == 0 || comm_.size() == 1) return;
-  if (options_.buffers == BuffersAtSync::kLocal && record_.left_out.empty()) return;
+  if (mine.numel() == 0 || comm_.size() == 1) return false;
+  if (options_.buffers == BuffersAtSync::kLocal && record_.left_out.empty()) return false;
   if (options_.buffers == BuffersAtSync::kGuide) {
     const int guide = record_.fitness.empty() ? BestOf(GatherFitness(turn)) : record_.guide;
-    if (guide < 0) return;
+    if (guide < 0) return false;
     if (!arriving_buffers_.defined()) arriving_buffers_ = at::empty_like(mine);
     comm_.Broadcast(guide == comm_.rank() ? mine : arriving_buffers_, guide);
     if (guide != comm_.rank()) mine.copy_(arriving_buffers_);
-    return;
+    return true;
   }
   const at::Tensor mean = MeanOfBuffers(mine, turn.works());
-  if (options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut) mine.copy_(mean);
+  const bool takes_them = options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
+  if (takes_them) mine.copy_(mean);
+  return takes_them;
+}
+
+// What is averaged where no weights are exchanged.
+void Synchronizer::AverageReplica() {
+  torch::NoGradGuard no_grad;
+  MoveWeights([](std::int64_t, std::int64_t) {});
+  AverageBuffers();
 }
 
 // Number by number, the mean over the ranks that work and have a finite one; where nobody has, `mine`.
@@ -207,15 +276,16 @@ void Synchronizer::BeginRounds() {
   if (contributors_ != 0 && contributors_ < comm_.size()) {
     const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
     const auto longest = std::max_element(steps.begin(), steps.end());
-    comm_.Broadcast(params_.weights(), static_cast<int>(longest - steps.begin()));
+    comm_.Broadcast(model().weights(), static_cast<int>(longest - steps.begin()));
   }
+  if (overlap_) overlap_->CopyIn();
   StartHere();
   round_start_ = SketchOf(params_.weights());
 }
 
 // Whether the guard leaves this worker out. Collective: one all-gather.
 Synchronizer::Role Synchronizer::Judge(const Turn& turn, bool finite, double distance) {
-  const double loss = !turn.works() ? kNoFitness : finite ? LossToJudge(turn) : kNaN;
+  const double loss = !turn.works() ? kNoFitness : finite ? turn.judged : kNaN;
   const std::vector<double> all = comm_.AllGather(std::vector<double>{loss, distance});
   std::vector<Conduct> workers;
   for (std::size_t i = 0; i < all.size(); i += 2) workers.push_back({all[i], all[i + 1]});
@@ -227,9 +297,9 @@ Synchronizer::Role Synchronizer::Judge(const Turn& turn, bool finite, double dis
 }
 
 // NaN when it is not finite.
-double Synchronizer::LossToJudge(const Turn& turn) const {
+double Synchronizer::LossToJudge(double fitness) const {
   const bool has_it = !options_.probe || options_.fitness == Fitness::kProbe;
-  const double loss = has_it ? turn.fitness : options_.probe();
+  const double loss = has_it ? fitness : options_.probe();
   return std::isfinite(loss) ? loss : kNaN;
 }
 
@@ -254,20 +324,46 @@ int Synchronizer::CountWorking(const std::vector<double>& fitness) {
   return static_cast<int>(fitness.size() - std::count(fitness.begin(), fitness.end(), kNoFitness));
 }
 
-// Polynomial-decay averaging (Shamir and Zhang 2013): a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
-void Synchronizer::Remember() {
+void Synchronizer::MoveWeights(const BlockWork& move) {
+  part_of_average_ = NextPartOfAverage();
+  const at::Tensor& weights = params_.weights();
+  const auto average = [&](std::int64_t begin, std::int64_t end, const WeightSketch& sketch) {
+    if (part_of_average_ == 0 || !std::isfinite(sketch.Norm())) return;
+    BlockOf(average_, begin, end).lerp_(BlockOf(position(), begin, end), part_of_average_);
+  };
+  if (!weights.is_cpu()) {
+    move(0, weights.numel());
+    after_ = SketchOf(weights);
+    return average(0, weights.numel(), *after_);
+  }
+  std::vector<WeightSketch> sketches(static_cast<std::size_t>(weights.numel() / kWeightBlock + 1));
+  ForEachBlock(weights.numel(), [&](std::int64_t begin, std::int64_t end) {
+    move(begin, end);
+    WeightSketch& sketch = sketches[static_cast<std::size_t>(begin / kWeightBlock)];
+    sketch = WeightSketch(weights.data_ptr<float>() + begin, end - begin, begin);
+    average(begin, end, sketch);
+  });
+  after_.emplace();
+  for (const WeightSketch& sketch : sketches) *after_ += sketch;
+}
+
+// How much the next position counts, 0 without an average: polynomial-decay averaging (Shamir and Zhang
+// 2013), a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
+double Synchronizer::NextPartOfAverage() {
   const double power = options_.final_average.value_or(0);
-  if (power == 0 || !std::isfinite(round_start_.Norm())) return;
-  torch::NoGradGuard no_grad;
+  if (power == 0) return 0;
   ++averaged_;
   if (averaged_ == 1) {
     average_ = params_.NewState();
     average_buffers_ = at::zeros_like(params_.buffers());
   }
-  const double part = (power + 1) / (static_cast<double>(averaged_) + power);
-  average_.lerp_(position(), part);
+  return (power + 1) / (static_cast<double>(averaged_) + power);
+}
+
+void Synchronizer::AverageBuffers() {
   const at::Tensor& buffers = params_.buffers();
-  average_buffers_ = at::where(buffers.isfinite(), average_buffers_.lerp(buffers, part), average_buffers_);
+  average_buffers_ =
+      at::where(buffers.isfinite(), average_buffers_.lerp(buffers, part_of_average_), average_buffers_);
 }
 
 std::string Synchronizer::final_model() const {
@@ -277,14 +373,15 @@ std::string Synchronizer::final_model() const {
 
 void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers) {
   torch::NoGradGuard no_grad;
-  const bool warming_up = !only_gradients() && exchanges_gradients();
-  weights.copy_(average_.defined() ? average_ : warming_up ? params_.weights() : position());
+  Drain();
+  const bool own = shared_position().empty() || (!only_gradients() && exchanges_gradients());
+  weights.copy_(average_.defined() ? average_ : own ? model().weights() : position());
   if (shared_position().empty()) {
     comm_.AllReduceSum(weights);
     weights.mul_(1.0 / comm_.size());
   }
   if (buffers.numel() == 0) return;
-  buffers.copy_(MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : params_.buffers(), true));
+  buffers.copy_(MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : model().buffers(), true));
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

@@ -2,28 +2,37 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace swarmsync {
 
-WorkerSum::WorkerSum(const FlatParams& params)
-    : message_(at::zeros({params.weights().numel() + 1}, params.weights().options())),
-      sum_(message_.narrow(0, 0, params.weights().numel())) {}
+WorkerSum::WorkerSum(FlatParams& params, Wire wire, const Communicator& comm)
+    : params_(params),
+      message_(at::zeros({params.weights().numel() + 1}, params.weights().options())),
+      sum_(message_.narrow(0, 0, params.weights().numel())) {
+  if (wire != Wire::kFp32) encoded_.emplace(wire, EncodedSum::Sends::kDifferences, params.weights(), comm);
+}
 
-int WorkerSum::Add(const at::Tensor& flat, double factor, bool contributes, Communicator& comm) {
-  at::Tensor contributors = message_.select(0, -1);
-  if (contributes && factor != 0) {
-    at::mul_out(sum_, flat, at::scalar_tensor(factor));
-  } else {
-    sum_.zero_();
+int WorkerSum::Add(bool contributes, Communicator& comm) {
+  if (encoded_) {
+    const std::vector<double> factors = comm.AllGather(contributes ? 1 : 0);
+    encoded_->Add(params_.weights(), factors, sum_, comm);
+    return static_cast<int>(std::count(factors.begin(), factors.end(), 1));
   }
-  contributors.fill_(contributes ? 1 : 0);
-  comm.AllReduceSum(message_);
+  const at::Tensor contributors = message_.select(0, -1);
+  if (contributes) {
+    params_.weight_message().select(0, -1).fill_(1);
+    comm.AllReduce(params_.weight_message(), {}, message_);
+  } else {
+    message_.zero_();
+    comm.AllReduceSum(message_);
+  }
   return contributors.item<int>();
 }
 
-int WorkerSum::Mean(const at::Tensor& flat, bool contributes, Communicator& comm) {
-  const int count = Add(flat, 1, contributes, comm);
-  if (count > 0) sum_.mul_(1.0 / count);
-  return count;
+void WorkerSum::AddWeighted(const std::vector<double>& factors, Communicator& comm) {
+  if (encoded_) return encoded_->Add(params_.weights(), factors, sum_, comm);
+  comm.AllReduce(params_.weights(), factors, sum_);
 }
 
 }  // namespace swarmsync

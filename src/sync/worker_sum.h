@@ -2,29 +2,36 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+#include <vector>
+
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
+#include "sync/encoded_sum.h"
 
 namespace swarmsync {
 
-// The sum over the workers of one flat tensor each, in memory of its own: what goes in is left whole when the
-// all-reduce fails.
+// The sum over the workers of their weights, in memory of its own: the weights are left whole when the
+// all-reduce fails. Borrows the parameters.
 class WorkerSum {
  public:
-  explicit WorkerSum(const FlatParams& params);
+  WorkerSum(FlatParams& params, Wire wire, const Communicator& comm);
 
-  // sum() <- sum_i factor_i flat_i over the ranks that contribute; a factor of 0 contributes zeros, whatever
-  // `flat` holds. Returns how many contributed. Collective: one all-reduce.
-  int Add(const at::Tensor& flat, double factor, bool contributes, Communicator& comm);
+  // sum() <- sum_i weights_i over the ranks that contribute, whose number is returned. Collective: one
+  // all-reduce.
+  int Add(bool contributes, Communicator& comm);
 
-  // sum() <- (1/n) sum_i flat_i over the n ranks that contribute; zeros without any. Returns n. Collective.
-  int Mean(const at::Tensor& flat, bool contributes, Communicator& comm);
+  // sum() <- sum_i factors[i] weights_i; a rank with a factor of 0 counts for nothing, whatever its weights
+  // are. factors: [ranks], the same on all. Collective: one all-reduce.
+  void AddWeighted(const std::vector<double>& factors, Communicator& comm);
 
   const at::Tensor& sum() const { return sum_; }  // [flat_size]
 
  private:
+  FlatParams& params_;
   at::Tensor message_;  // [flat_size + 1]: the sum and the number of contributors
   at::Tensor sum_;
+  std::optional<EncodedSum> encoded_;  // unless weights travel as they are
 };
 
 }  // namespace swarmsync

@@ -142,6 +142,15 @@ void Validate(const TrainConfig& c) {
   Require(c.steps >= 0, "steps", c.steps, "at least 1");
   if (c.epochs > 0 && c.steps > 0) throw UsageError("--epochs and --steps are both given; give one of them");
   Require(c.period >= 1, "period", c.period, "at least 1");
+  if (c.overlap < 0 || c.overlap > c.period) {
+    throw UsageError(
+        fmt::format("--overlap is {}; it must be from 0 to the period, {}", c.overlap, c.period));
+  }
+  if (c.overlap > 0 && c.sync == "ssgd") {
+    throw UsageError(fmt::format(
+        "--overlap is {} with --sync ssgd, whose step needs the mean gradient at once; leave it out",
+        c.overlap));
+  }
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
     ValidateFinalAverage(c.final_average.value_or(0));
@@ -179,6 +188,8 @@ SyncOptions SyncOptionsOf(const TrainConfig& config) {
   options.guard = config.guard;
   options.momentum_at_sync = config.momentum_at_sync;
   options.buffers = config.buffers;
+  options.wire = config.wire;
+  options.overlap = config.overlap;
   options.clip_grad_norm = config.clip_grad_norm;
   options.final_average = config.final_average;
   return options;

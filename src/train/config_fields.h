@@ -10,8 +10,15 @@ namespace swarmsync {
 // Members that are written as text of their own.
 inline void ParseText(const std::string& text, Sharding& member) { member = ParseSharding(text); }
 inline void ParseText(const std::string& text, Schedule& member) { member = ParseSchedule(text); }
+inline void ParseText(const std::string& text, Link& member) { member = ParseLink(text); }
 template <class T>
-inline constexpr bool kIsText = std::is_same_v<T, Sharding> || std::is_same_v<T, Schedule>;
+inline constexpr bool kIsText =
+    std::is_same_v<T, Sharding> || std::is_same_v<T, Schedule> || std::is_same_v<T, Link>;
+
+// The groups of flags that an exchange depends on.
+inline constexpr const char* kSyncGroup = "Synchronization";
+inline constexpr const char* kSwarmGroup = "The swarm (pso-ps, informed-pso-ps, leader)";
+inline constexpr const char* kPeersGroup = "The peers";
 
 // Calls visit(name, member, help, group) for each flag of `train`, in the order of --help. name: without
 // dashes in front; config.json has underscores where the flag has dashes.
@@ -69,50 +76,60 @@ void VisitFields(Config& c, Visitor&& visit) {
         kRecipe);
   visit("amp", c.amp, "mixed precision: none or bf16", kRecipe);
 
-  constexpr const char* kSync = "Synchronization";
   visit("sync", c.sync,
         "ssgd, average, pso-ps, informed-pso-ps, easgd, slowmo, diloco or leader (docs/synchronizers.md)",
-        kSync);
-  visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSync);
+        kSyncGroup);
+  visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSyncGroup);
   visit("sync-warmup-steps", c.sync_warmup_steps,
-        "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)", kSync);
+        "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)",
+        kSyncGroup);
   visit("momentum-at-sync", c.momentum_at_sync,
-        "the local optimizer's state after an exchange: keep, reset, or average (over the workers)", kSync);
+        "the local optimizer's state after an exchange: keep, reset, or average (over the workers)",
+        kSyncGroup);
   visit("buffers", c.buffers,
-        "BatchNorm's statistics at an exchange: average, guide (all take the best worker's) or local", kSync);
+        "BatchNorm's statistics at an exchange: average, guide (all take the best worker's) or local",
+        kSyncGroup);
+  visit("wire", c.wire, "weights and gradients travel in fp32, bf16 (half of the bytes) or int8 (a quarter)",
+        kSyncGroup);
+  visit("overlap", c.overlap,
+        "exchange while the next so many steps are made, and move the weights after them; 0: at once",
+        kSyncGroup);
   visit("recalibrate", c.recalibrate,
-        "mini-batches of each worker that renew BatchNorm's statistics for the final model", kSync);
+        "mini-batches of each worker that renew BatchNorm's statistics for the final model", kSyncGroup);
   visit("final-average", c.final_average,
         "the final model is the average of all rounds, round k weighted by about k to this power; "
         "0: the last [pso-ps, informed-pso-ps 8; others 0]",
-        kSync);
-  visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSync);
+        kSyncGroup);
+  visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSyncGroup);
 
-  constexpr const char* kSwarm = "The swarm (pso-ps, informed-pso-ps, leader)";
   visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
-        kSwarm);
+        kSwarmGroup);
   visit("inertia", c.swarm.inertia,
         "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "
         "has its own and learns from the best [0.7 at period 16, less for longer ones and with --momentum]",
-        kSwarm);
-  visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarm);
+        kSwarmGroup);
+  visit("cognitive", c.swarm.cognitive, "c1: pull to the worker's own best", kSwarmGroup);
   visit("social", c.swarm.social,
-        "c2: pull to the guide [pso-ps 0.1, more above period 16; leader 0.2; informed-pso-ps 1]", kSwarm);
-  visit("guide", c.swarm.guide, "whom pso-ps pulls to: the best worker, or a random one (a control)", kSwarm);
-  visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element", kSwarm);
-  visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarm);
+        "c2: pull to the guide [pso-ps 0.1, more above period 16; leader 0.2; informed-pso-ps 1]",
+        kSwarmGroup);
+  visit("guide", c.swarm.guide, "whom pso-ps pulls to: the best worker, or a random one (a control)",
+        kSwarmGroup);
+  visit("random", c.swarm.random, "how often r1 and r2 are drawn: none, round, tensor or element",
+        kSwarmGroup);
+  visit("memory", c.swarm.memory, "how long a best is remembered: historic, current or decay", kSwarmGroup);
   visit("memory-decay", c.swarm.memory_decay, "how fast a remembered best worsens with --memory decay",
-        kSwarm);
-  visit("fitness", c.fitness, "train-loss (mean of the round) or probe (loss on a shared batch)", kSwarm);
+        kSwarmGroup);
+  visit("fitness", c.fitness, "train-loss (mean of the round) or probe (loss on a shared batch)",
+        kSwarmGroup);
 
-  visit("beta", c.swarm.beta, "how much more a fitter worker counts in informed-pso-ps's guide", kSwarm);
+  visit("beta", c.swarm.beta, "how much more a fitter worker counts in informed-pso-ps's guide", kSwarmGroup);
 
-  constexpr const char* kPeers = "The peers";
-  visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers]", kPeers);
-  visit("slow-alpha", c.peers.slow_alpha, "slowmo: outer step", kPeers);
-  visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum [as --inertia]", kPeers);
-  visit("outer-lr", c.peers.outer_lr, "diloco: outer learning rate", kPeers);
-  visit("outer-momentum", c.peers.outer_momentum, "diloco: outer Nesterov momentum", kPeers);
+  visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers]",
+        kPeersGroup);
+  visit("slow-alpha", c.peers.slow_alpha, "slowmo: outer step", kPeersGroup);
+  visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum [as --inertia]", kPeersGroup);
+  visit("outer-lr", c.peers.outer_lr, "diloco: outer learning rate", kPeersGroup);
+  visit("outer-momentum", c.peers.outer_momentum, "diloco: outer Nesterov momentum", kPeersGroup);
 
   constexpr const char* kWorkers = "Workers";
   visit("workers", c.workers, "how many workers to start", kWorkers);
@@ -125,6 +142,10 @@ void VisitFields(Config& c, Visitor&& visit) {
         "record forward and backward on a GPU once and play them [on for built-in models]", kWorkers);
   visit("threads-per-worker", c.threads_per_worker, "CPU threads of each worker [cores / workers]", kWorkers);
   visit("timeout", c.timeout, "seconds that any wait for another worker may take", kWorkers);
+  visit("link", c.link,
+        "emulate a network: every exchange lasts as long as on links of this RATE,LATENCY, such as "
+        "100mbit,20ms",
+        kWorkers);
   visit("min-workers", c.min_workers, "stop when fewer workers are left [all of them]", kWorkers);
 
   constexpr const char* kRun = "The run";

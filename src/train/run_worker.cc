@@ -16,6 +16,7 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/philox.h"
 #include "swarmsync/comm/counting_communicator.h"
+#include "swarmsync/comm/link.h"
 #include "swarmsync/data/dataset.h"
 #include "swarmsync/data/noisy_labels.h"
 #include "swarmsync/data/sampler.h"
@@ -250,7 +251,7 @@ class Recorder : public TrainObserver {
     Append({{"event", "loss"}, {"step", step}, {"epoch", epoch}, {"loss", mean_loss}, {"lr", lr}});
   }
 
-  void OnRound(const RoundRecord& round, double epoch, double bytes) override {
+  void OnRound(const RoundRecord& round, double epoch) override {
     for (const int rank : round.left_out) ++times_left_out_[static_cast<std::size_t>(rank)];
     Json record = {{"event", "exchange"},
                    {"step", round.step},
@@ -264,7 +265,7 @@ class Recorder : public TrainObserver {
                    {"pull", round.pull},
                    {"move", round.move},
                    {"left_out", round.left_out},
-                   {"bytes", bytes},
+                   {"bytes", round.bytes},
                    {"seconds", round.seconds}};
     if (inertia_varies_) record["inertia"] = round.inertia;
     Append(record);
@@ -334,10 +335,12 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape, config.amp);
   FlatParams params(*model);
   const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
-  CountingCommunicator counted(comm);
+  LinkedCommunicator linked(comm, config.link);
+  CountingCommunicator counted(config.link.emulated() ? linked : comm);
   SyncOptions sync_options = SyncOptionsOf(config);
   sync_options.total_steps = total_steps;
   sync_options.trace = true;
+  sync_options.bytes_sent = [&] { return BytesPerWorker(counted); };
   if (config.fitness == Fitness::kProbe || config.guard)
     sync_options.probe = MakeProbe(*model, *clean.train, split);
   const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);
@@ -393,6 +396,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
        {{"swarmsync", SWARMSYNC_VERSION}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}}},
   };
   if (context.device.is_cuda()) summary["versions"]["gpu"] = DescribeGpu(context.device.index());
+  if (config.link.emulated()) summary["emulated_link"] = ToString(config.link);
   if (result.validation) {
     summary["validation_accuracy"] = result.validation->accuracy;
     summary["validation_loss"] = result.validation->loss;

@@ -122,8 +122,6 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
     const std::size_t place = loader_->Next();
     ledger_.data += timer.Lap();
 
-    const std::int64_t rounds_before = parts_.sync.rounds();
-    const double bytes_before = options_.bytes_sent();
     const double lr = ScheduledRate();
     for (auto& group : parts_.optimizer.param_groups()) group.options().set_lr(lr);
     const DeviceBatches::Batch batch = batches_->Bring(place, parts_.sampler.batch_size());
@@ -133,16 +131,8 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
     parts_.sync.Step(parts_.optimizer, loss);
     epoch_loss.Add(loss);
     logged_loss.Add(loss);
-    double in_exchange = 0;
-    for (const SyncSpan& span : parts_.sync.TakeSpans()) {
-      in_exchange += span.seconds;
-      spans_.push_back(span);
-    }
-    in_exchanges_ += in_exchange;
-
-    if (parts_.sync.rounds() != rounds_before) {
-      round_bytes_.push_back(options_.bytes_sent() - bytes_before);
-    }
+    if (step + 1 == steps) parts_.sync.Drain();
+    const double in_exchange = TakeSpans();
     const bool last = parts_.sync.steps() == options_.total_steps;
     if (last || MonotonicSeconds() - last_progress > kProgressSeconds) {
       last_progress = MonotonicSeconds();
@@ -162,6 +152,17 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   TellRounds(observer);
   ledger_.evaluate += timer.Lap();
   return mean_loss;
+}
+
+// Keeps the spans of the exchanges since the last call. Returns their seconds.
+double Trainer::TakeSpans() {
+  double seconds = 0;
+  for (const SyncSpan& span : parts_.sync.TakeSpans()) {
+    seconds += span.seconds;
+    spans_.push_back(span);
+  }
+  in_exchanges_ += seconds;
+  return seconds;
 }
 
 // Forward and backward of the step's mini-batch, in parts whose gradients add up to that of the whole.
@@ -206,16 +207,13 @@ void Trainer::TellRounds(TrainObserver& observer) {
   const std::vector<RoundTrace> mine = parts_.sync.TakeTraces();
   std::vector<RoundTrace> all(mine.size() * static_cast<std::size_t>(parts_.comm.size()));
   parts_.comm.AllGatherBytes(mine.data(), mine.size() * sizeof(RoundTrace), all.data());
-  // Exchanges of gradients, during a warm-up, leave no traces.
-  const std::size_t first = round_bytes_.size() - mine.size();
   for (std::size_t k = 0; k < mine.size(); ++k) {
     std::vector<RoundTrace> traces;
     for (std::size_t at = k; at < all.size(); at += mine.size()) traces.push_back(all[at]);
     const double epoch =
         static_cast<double>(mine[k].step) / static_cast<double>(parts_.sampler.steps_per_epoch());
-    observer.OnRound(rounds_.Combine(traces), epoch, round_bytes_[first + k]);
+    observer.OnRound(rounds_.Combine(traces), epoch);
   }
-  round_bytes_.clear();
 }
 
 // Waits for the others, divides the time in exchanges into work and waiting, and returns the mean mini-batch

@@ -108,6 +108,11 @@ TEST_F(BadInput, NumbersOutOfRange) {
       {{"--social=nan"}, {"--social is nan", "from 0 to 4"}},
       {{"--momentum=1"}, {"--momentum is 1", "below 1"}},
       {{"--log-every=0"}, {"--log-every is 0", "at least 1"}},
+      {{"--overlap=-1"}, {"--overlap is -1", "from 0 to the period"}},
+      {{"--overlap=9", "--period=8"}, {"--overlap is 9", "the period, 8"}},
+      {{"--overlap=1", "--sync=ssgd"}, {"--overlap is 1", "ssgd"}},
+      {{"--wire=fp16"}, {"--wire", "'fp16'", "one of fp32, bf16, int8"}},
+      {{"--link=fast"}, {"--link", "'fast'", "100mbit,20ms"}},
   });
 }
 

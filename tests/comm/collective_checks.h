@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -80,6 +81,52 @@ inline void CheckAllGatherOfTexts(Communicator& comm) {
   Require(comm.AllGather(zeros) == std::vector<std::string>(comm.size(), zeros), "texts with zero bytes");
 }
 
+inline void CheckAllToAll(Communicator& comm) {
+  for (const std::size_t bytes : {0, 1, 7, 1009}) {
+    const auto part = [&](int from, int to) { return std::string(bytes, static_cast<char>(16 * from + to)); };
+    std::string mine, expected, all(bytes * static_cast<std::size_t>(comm.size()), '?');
+    for (int rank = 0; rank < comm.size(); ++rank) {
+      mine += part(comm.rank(), rank);
+      expected += part(rank, comm.rank());
+    }
+    comm.AllToAllBytes(mine.data(), bytes, all.data());
+    Require(all == expected, "all-to-all of " + std::to_string(bytes));
+  }
+}
+
+// Factors that leave somebody out, whose numbers would spoil the sum; into another tensor.
+inline void CheckAllReduceWithFactors(Communicator& comm) {
+  for (const std::int64_t size : kTensorSizes) {
+    std::vector<double> factors(static_cast<std::size_t>(comm.size()));
+    at::Tensor expected = at::zeros({size}, at::kFloat);
+    for (int rank = 0; rank < comm.size(); ++rank) {
+      factors[static_cast<std::size_t>(rank)] = rank % 2 == 0 ? 0.5 * (rank + 1) : 0;
+      expected += Numbers(rank, size, at::kFloat) * factors[static_cast<std::size_t>(rank)];
+    }
+    const at::Tensor in = Numbers(comm.rank(), size, at::kFloat), out = at::full({size}, 7, at::kFloat);
+    if (factors[static_cast<std::size_t>(comm.rank())] == 0) in.fill_(std::nan(""));
+    const at::Tensor before = in.clone();
+    comm.AllReduce(in, factors, out);
+    Require(at::equal(out, expected), "all-reduce with factors of " + std::to_string(size));
+    Require(at::allclose(in, before, 0, 0, /*equal_nan=*/true), "all-reduce's input");
+  }
+}
+
+// Tensors that travel in several pieces, and down a tree.
+inline void CheckLargeTensors(Communicator& comm) {
+  for (const std::int64_t size : {300'001, 2'500'003}) {
+    at::Tensor expected = at::zeros({size}, at::kFloat);
+    for (int rank = 0; rank < comm.size(); ++rank) expected += Numbers(rank, size, at::kFloat);
+    const at::Tensor tensor = Numbers(comm.rank(), size, at::kFloat);
+    comm.AllReduceSum(tensor);
+    Require(at::equal(tensor, expected), "all-reduce of " + std::to_string(size));
+    const int root = comm.size() - 1;
+    tensor.copy_(Numbers(comm.rank(), size, at::kFloat));
+    comm.Broadcast(tensor, root);
+    Require(at::equal(tensor, Numbers(root, size, at::kFloat)), "broadcast of " + std::to_string(size));
+  }
+}
+
 // Different collectives one after another, so that one that ends too early meets the next.
 inline void CheckManyInARow(Communicator& comm) {
   const double ranks_sum = comm.size() * (comm.size() - 1) / 2.0;
@@ -105,6 +152,9 @@ inline void CheckCollectives(Communicator& comm) {
   CheckBroadcast(comm);
   CheckAllGatherOfNumbers(comm);
   CheckAllGatherOfTexts(comm);
+  CheckAllToAll(comm);
+  CheckAllReduceWithFactors(comm);
+  CheckLargeTensors(comm);
   CheckManyInARow(comm);
 }
 

@@ -56,6 +56,12 @@ TEST_P(CountingCommunicatorTest, ChargesEachCollectiveByItsAlgorithm) {
     EXPECT_EQ(counting.traffic().all_gathers, 3);
     EXPECT_EQ(counting.traffic().bytes_all_ranks, bytes);
 
+    std::vector<char> parts(static_cast<std::size_t>(13 * comm.size())), arrived(parts.size());
+    counting.AllToAllBytes(parts.data(), 13, arrived.data());
+    bytes += size() * (size() - 1) * 13;
+    EXPECT_EQ(counting.traffic().all_to_alls, 1);
+    EXPECT_EQ(counting.traffic().bytes_all_ranks, bytes);
+
     counting.Barrier();
     bytes += size() * (size() - 1) * 8;
     EXPECT_EQ(counting.traffic().all_gathers, 4);

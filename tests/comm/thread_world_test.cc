@@ -41,6 +41,11 @@ TEST_P(ThreadWorldTest, AllGatherGivesNumbersByRank) { RunRanks(size(), testing:
 TEST_P(ThreadWorldTest, AllGatherGivesTextsOfDifferentLengths) {
   RunRanks(size(), testing::CheckAllGatherOfTexts);
 }
+TEST_P(ThreadWorldTest, AllToAllGivesEachRankItsParts) { RunRanks(size(), testing::CheckAllToAll); }
+TEST_P(ThreadWorldTest, AllReduceWithFactorsLeavesRanksOut) {
+  RunRanks(size(), testing::CheckAllReduceWithFactors);
+}
+TEST_P(ThreadWorldTest, LargeTensorsArriveWhole) { RunRanks(size(), testing::CheckLargeTensors); }
 TEST_P(ThreadWorldTest, CollectivesFollowEachOther) { RunRanks(size(), testing::CheckManyInARow); }
 
 TEST_P(ThreadWorldTest, BarrierWaitsForAll) {

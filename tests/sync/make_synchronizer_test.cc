@@ -244,10 +244,15 @@ class ForgetfulCommunicator : public Communicator {
   explicit ForgetfulCommunicator(Communicator& inner) : inner_(inner) {}
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
-  void AllReduceSum(const at::Tensor& inout) override { inner_.AllReduceSum(inout); }
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
+    inner_.AllReduce(in, factors, out);
+  }
   void Broadcast(const at::Tensor&, int) override { inner_.Barrier(); }
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
     inner_.AllGatherBytes(mine, bytes, all);
+  }
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
+    inner_.AllToAllBytes(mine, bytes, all);
   }
 
  private:

@@ -461,9 +461,9 @@ class FaultyCommunicator : public Communicator {
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
-  void AllReduceSum(const at::Tensor& inout) override {
-    if (fault_ == Fault::kAllReduce) Fail(inout);
-    inner_.AllReduceSum(inout);
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
+    if (fault_ == Fault::kAllReduce) Fail(out);
+    inner_.AllReduce(in, factors, out);
   }
   void Broadcast(const at::Tensor& inout, int root) override {
     if (fault_ == Fault::kBroadcast) Fail(rank() == root ? at::Tensor() : inout);
@@ -472,6 +472,10 @@ class FaultyCommunicator : public Communicator {
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
     if (fault_ == Fault::kAllGather) Fail({});
     inner_.AllGatherBytes(mine, bytes, all);
+  }
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
+    if (fault_ == Fault::kAllReduce) Fail({});
+    inner_.AllToAllBytes(mine, bytes, all);
   }
 
  private:

@@ -105,7 +105,7 @@ TEST_P(TrafficTest, ThePeersOfAverageSendWhatAverageSends) {
 TEST_P(TrafficTest, InformedPsoPsGathersOneNumberAndAllReducesTheWeights) {
   Run("informed-pso-ps", {}, [&](HandDrivenWorker&, Synchronizer& sync, Meter meter, int rank) {
     sync.Exchange(2.0 + rank);
-    meter.ExpectSince(1, 0, 1, AllGather(kDouble) + AllReduce((kFlatSize + 1) * kFloat));
+    meter.ExpectSince(1, 0, 1, AllGather(kDouble) + AllReduce(kFlatSize * kFloat));
     sync.Exchange(std::nan(""));  // nobody knows a guide
     meter.ExpectSince(0, 0, 1, AllGather(kDouble));
   });

@@ -191,6 +191,9 @@ struct MakeDifferent {
   void operator()(const char*, Schedule& member, const char*, const char*) const {
     member = ParseSchedule("step:1.5,3@0.25");
   }
+  void operator()(const char*, Link& member, const char*, const char*) const {
+    member = ParseLink("1.3mbit,0.7ms");
+  }
   void operator()(const char*, Inertia& member, const char*, const char*) const { member = Inertia::Auto(); }
   void operator()(const char*, std::optional<double>& member, const char*, const char*) const {
     member = 1.0 / 3;

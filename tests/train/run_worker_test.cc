@@ -208,7 +208,7 @@ TEST_F(RunWorkerTest, TheSecondsAddUpToTheWall) {
   config.batch_size = 50;
   config.period = 4;
   config.epochs = 0;
-  config.steps = 120;
+  config.steps = 240;
   for (const char* sync : {"average", "pso-ps", "ssgd"}) {
     config.sync = sync;
     const Run run = Train(config);
@@ -660,6 +660,35 @@ TEST_F(RunWorkerTest, EveryOptimizerLearns) {
     config.epochs = 5;
     EXPECT_GT(Train(config).summary.at("test_accuracy"), 0.8) << recipe.dump();
   }
+}
+
+TEST_F(RunWorkerTest, LearnsWithExchangesBesideTheTrainingInFewerBits) {
+  for (const char* sync : {"pso-ps", "informed-pso-ps", "average"}) {
+    for (const Wire wire : {Wire::kFp32, Wire::kInt8}) {
+      TrainConfig config = Config();
+      config.sync = sync;
+      config.overlap = 2;
+      config.wire = wire;
+      config.epochs = 5;
+      const Run run = Train(config);
+      EXPECT_GT(run.summary.at("test_accuracy"), 0.8) << sync << " " << ToString(wire);
+      EXPECT_EQ(run.summary.at("rounds"), Events(run, "exchange").size());
+      EXPECT_EQ(Train(config).model_bytes, run.model_bytes) << "it depends on who comes first";
+    }
+  }
+}
+
+TEST_F(RunWorkerTest, AnEmulatedLinkChangesTheTimeAlone) {
+  TrainConfig config = Config();
+  config.steps = 6;
+  config.epochs = 0;
+  const Run plain = Train(config);
+  config.link = ParseLink("1gbit,50ms");
+  const Run linked = Train(config);
+  EXPECT_EQ(linked.model_bytes, plain.model_bytes);
+  EXPECT_EQ(linked.summary.at("emulated_link"), "1gbit,50ms");
+  EXPECT_FALSE(plain.summary.contains("emulated_link"));
+  EXPECT_GE(linked.summary.at("sync_seconds"), 2 * 2 * 0.05) << "two exchanges, there and back";
 }
 
 TEST_F(RunWorkerTest, DivergenceIsARunError) {

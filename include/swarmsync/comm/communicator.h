@@ -21,8 +21,13 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // inout, a contiguous tensor of the same shape on all ranks, becomes the sum over the ranks.
-  virtual void AllReduceSum(const at::Tensor& inout) = 0;
+  // out <- sum_r factors[r] in_r, added up in the order of the ranks; where a factor is 0 the rank counts for
+  // nothing, whatever it has. in, out: contiguous, of the same shape on all ranks; they may be the same
+  // tensor. factors: [size], the same on all ranks; empty: all 1.
+  virtual void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) = 0;
+
+  // inout becomes the sum over the ranks.
+  void AllReduceSum(const at::Tensor& inout) { AllReduce(inout, {}, inout); }
 
   // inout, contiguous and of the same shape on all ranks, becomes what it is on rank `root`.
   virtual void Broadcast(const at::Tensor& inout, int root) = 0;
@@ -42,6 +47,10 @@ class Communicator {
   // The primitive under AllGather: `bytes` bytes from each rank, the same number on all, to `all`
   // (size * bytes), by rank.
   virtual void AllGatherBytes(const void* mine, std::size_t bytes, void* all) = 0;
+
+  // Of `mine` (size * bytes) the r-th part goes to rank r; `all` (size * bytes) receives the parts for this
+  // rank, by rank. The two do not overlap.
+  virtual void AllToAllBytes(const void* mine, std::size_t bytes, void* all) = 0;
 };
 
 }  // namespace swarmsync

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ namespace swarmsync {
 // saved file all work on the same memory, and nobody copies it again.
 //
 // Layout: the parameters in the module's order, each slot padded with zeros to 64 bytes. Behind the last slot
-// both tensors have room for one more number, which can travel with them in a collective (see message()).
+// both tensors have room for one more number, which can travel with them in a collective.
 // Buffers of float32, such as the running statistics of a BatchNorm, lie in a flat tensor of their own, made
 // in the same way; others, such as counters, stay where they are.
 //
@@ -41,11 +42,18 @@ class FlatParams {
   FlatParams(const FlatParams&) = delete;
   FlatParams& operator=(const FlatParams&) = delete;
 
+  // Weights and buffers like these, with the same values in memory of their own, and neither a module nor
+  // gradients: for an exchange beside the training.
+  std::unique_ptr<FlatParams> Shadow() const;
+
   const std::vector<Slot>& slots() const { return slots_; }
   std::int64_t num_params() const { return num_params_; }  // without padding
 
   const at::Tensor& weights() const { return weights_; }      // [flat_size]
   const at::Tensor& gradients() const { return gradients_; }  // [flat_size]
+
+  // The weights and, behind them, one number that is free for a collective's own use. [flat_size + 1]
+  const at::Tensor& weight_message() const { return weight_message_; }
 
   // The gradients and, behind them, one number that is free for a collective's own use. [flat_size + 1]
   const at::Tensor& gradient_message() const { return gradient_message_; }
@@ -73,13 +81,14 @@ class FlatParams {
   int Readopt();
 
  private:
+  FlatParams() = default;
   int ReadoptGradient(std::size_t slot);
 
   std::vector<Slot> slots_, buffer_slots_;
   std::vector<at::Tensor> parameters_, module_buffers_;  // the module's own, by slot
   std::vector<at::Tensor> gradient_views_;               // by slot
   std::int64_t num_params_ = 0;
-  at::Tensor weights_, gradients_, gradient_message_, buffers_;
+  at::Tensor weights_, weight_message_, gradients_, gradient_message_, buffers_;
 };
 
 }  // namespace swarmsync

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "swarmsync/comm/wire.h"
 #include "swarmsync/swarm/options.h"
 
 namespace swarmsync {
@@ -67,6 +68,9 @@ struct SyncOptions {
   Fitness fitness = Fitness::kTrainLoss;
   MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
   BuffersAtSync buffers = BuffersAtSync::kAverage;
+  Wire wire = Wire::kFp32;   // of weights and gradients; buffers and momenta travel whole
+  std::int64_t overlap = 0;  // an exchange runs while the next steps are made and is applied so many steps
+                             // late, or at Drain(); at most the period. 0: at once
   double clip_grad_norm =
       0;  // above 0: the gradient is scaled down to this norm, after gradients were exchanged
   std::optional<double> final_average;  // p > 0: the final model is the average of the positions after all
@@ -74,6 +78,7 @@ struct SyncOptions {
                                         // position. Left open, it is the synchronizer's default
   bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
   bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
+  std::function<double()> bytes_sent;  // by a worker up to now, for the traces. Local
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
                                   // Local. Fitness::kProbe needs it; the guard judges by it, or by the
                                   // round's fitness when there is none

@@ -16,6 +16,7 @@ struct RoundTrace {
   double pull = 0;          // |x' - y|: what the exchange moved
   double move = 0;          // |x' - x|: the whole round, the velocity of a swarm with velocity `total`
   double seconds = 0;       // in the exchange, waiting included
+  double bytes = 0;         // sent by a worker for it, the mean (SyncOptions::bytes_sent)
   bool left_out = false;    // by the guard
   double inertia = 0;       // of this worker; NaN for synchronizers that have none
   WeightSketch end;         // of y
@@ -32,6 +33,7 @@ struct RoundRecord {
   double displacement = 0;      // means over the workers
   double pull = 0, move = 0;
   double seconds = 0;           // mean over all ranks
+  double bytes = 0;             // sent by a worker, the mean
   std::vector<int> left_out;    // ranks
   std::vector<double> inertia;  // by rank
 };

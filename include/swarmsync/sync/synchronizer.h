@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +56,10 @@ class Synchronizer {
   std::int64_t period() const { return options_.period; }
 
   // Ends one mini-batch, after backward(): the optimizer's step and, when a round is complete, the exchange.
-  // Collective at the steps that exchange, local at the others. loss: the mini-batch's mean loss, a scalar.
+  // Collective at the steps that exchange, local at the others. With SyncOptions::overlap such a step begins
+  // the exchange, on a thread of its own that calls the communicator, and a later one, which may wait for it,
+  // moves the weights by what the exchange would have moved them; in between, nobody else may call the
+  // communicator. loss: the mini-batch's mean loss, a scalar.
   // Throws UsageError after the last step.
   void Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss);
 
@@ -63,6 +68,10 @@ class Synchronizer {
   // steps. With total_steps given and reached there is nothing left to do; without, it costs one exchange
   // more.
   void Finish();
+
+  // Finishes the exchange that is under way, if one is. To be called by all ranks after the same step, before
+  // they use the communicator for something else, or look at records and traces.
+  void Drain();
 
   // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
   // (sync/replay.h does so for all workers at once). The optimizer's state is not touched. Collective for the
@@ -90,6 +99,8 @@ class Synchronizer {
   std::vector<RoundTrace> TakeTraces();
 
  protected:
+  struct Overlap;
+
   // What this rank is in an exchange.
   enum class Role {
     kWorks,     // brings its weights and its fitness
@@ -99,6 +110,7 @@ class Synchronizer {
   struct Turn {
     double fitness;  // NaN where the weights are not finite
     Role role;
+    double judged = std::numeric_limits<double>::quiet_NaN();  // the loss that the guard looks at
     bool works() const { return role == Role::kWorks; }
   };
   // One exchange of weights. Returns how many ranks worked. Collective.
@@ -114,6 +126,11 @@ class Synchronizer {
   // What position() is called where it is the same on all ranks, such as "center"; "" where it is not, and
   // the final model is the mean of all.
   virtual std::string_view shared_position() const { return ""; }
+  // Gives the weights that are exchanged other values and does with them what follows on every exchange,
+  // block by block: move(begin, end) changes the weights from `begin` to `end`, and what position() has
+  // there. Once in an exchange, if at all; several threads call `move` for different blocks. On a GPU it is
+  // called once, for all. Local.
+  void MoveWeights(const std::function<void(std::int64_t begin, std::int64_t end)>& move);
   // Called when all ranks have finished after different numbers of steps; rank `longest` made the most.
   // Collective.
   virtual void Settle(int /*longest*/) {}
@@ -123,6 +140,8 @@ class Synchronizer {
   std::vector<double> GatherFitness(const Turn& turn);
   // How much of the training this round ends, 0 to 1, the same on all ranks; 0 when total_steps is unknown.
   double progress() const;
+  // Waits for an exchange that is under way, whatever becomes of it: what an algorithm does before it goes.
+  void AwaitExchange();
   // How many of these have not finished.
   static int CountWorking(const std::vector<double>& fitness);
 
@@ -132,17 +151,28 @@ class Synchronizer {
   ExchangeRecord& record() { return record_; }
 
  private:
+  friend std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams& params,
+                                                        Communicator& comm, const SyncOptions& options);
+
+  // The parameters that train. Those that are exchanged are others where exchanges run beside the training.
+  FlatParams& model();
+  bool under_way() const;
+  void BeginExchange(const Turn& turn);
+  void ApplyExchange();
   bool exchanges_gradients() const { return only_gradients() || exchanged_steps_ < options_.warmup_steps; }
   int RunExchange(const Turn& turn);
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
-  void ExchangeBuffers(const Turn& turn);
+  bool ExchangeBuffers(const Turn& turn);
   at::Tensor MeanOfBuffers(const at::Tensor& mine, bool works);
-  void SettleMomentum(torch::optim::Optimizer* optimizer, bool exchanged, bool works);
+  void SettleMomentum(torch::optim::Optimizer* optimizer, bool works);
   void BeginRounds();
-  void Remember();
+  double NextPartOfAverage();
+  void AverageBuffers();
+  void AverageReplica();
   Role Judge(const Turn& turn, bool finite, double distance);
-  double LossToJudge(const Turn& turn) const;
+  double LossToJudge(double fitness) const;
+  double BytesSent() const { return options_.bytes_sent ? options_.bytes_sent() : 0; }
   double RoundFitness();
 
   FlatParams& params_;
@@ -154,16 +184,22 @@ class Synchronizer {
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   std::unique_ptr<class MomentaMean> momenta_;
+  std::unique_ptr<class GradientMean> gradients_;
+  std::unique_ptr<Overlap> overlap_;  // with options_.overlap
   bool finished_ = false;
-  bool left_out_ = false;  // of the last exchange
-  int contributors_ = 0;   // to the last exchange of gradients
+  bool moved_ = false;             // by an exchange, and the momentum has not been settled since
+  bool left_out_ = false;          // of the last exchange
+  std::int64_t exchanged_at_ = 0;  // steps_ when the last exchange of weights began
+  int contributors_ = 0;           // to the last exchange of gradients
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
-  WeightSketch round_start_;     // where the round began
-  at::Tensor average_;           // of the positions so far, with options_.final_average; else undefined
-  at::Tensor average_buffers_;   // likewise
-  std::int64_t averaged_ = 0;    // how many
-  at::Tensor arriving_buffers_;  // where the guide's arrive
+  WeightSketch round_start_;           // where the round began
+  std::optional<WeightSketch> after_;  // of the weights, in the exchange in which they were moved
+  at::Tensor average_;                 // of the positions so far, with options_.final_average; else undefined
+  at::Tensor average_buffers_;         // likewise
+  std::int64_t averaged_ = 0;          // how many
+  double part_of_average_ = 0;         // that the last of them is
+  at::Tensor arriving_buffers_;        // where the guide's arrive
   std::vector<RoundTrace> traces_;
 };
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "swarmsync/base/names.h"
+#include "swarmsync/comm/link.h"
 #include "swarmsync/data/augmenter.h"
 #include "swarmsync/data/sharding.h"
 #include "swarmsync/report/progress.h"
@@ -97,6 +98,8 @@ struct TrainConfig {
   Fitness fitness = Fitness::kTrainLoss;
   MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
   BuffersAtSync buffers = BuffersAtSync::kAverage;
+  Wire wire = Wire::kFp32;
+  std::int64_t overlap = 0;      // steps
   std::int64_t recalibrate = 0;  // mini-batches
   std::optional<double> final_average;
   bool guard = false;
@@ -109,6 +112,7 @@ struct TrainConfig {
   CudaGraph cuda_graph = CudaGraph::kAuto;
   std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
   double timeout = 60;
+  Link link;
   std::int64_t min_workers = 0;  // 0: all of them
 
   std::uint64_t seed = 0;

@@ -33,9 +33,8 @@ class TrainObserver {
   virtual void OnProgress(const Progress&) {}  // at most some ten times a second
   // Every log_every steps. lr: this worker's learning rate.
   virtual void OnLoss(std::int64_t /*step*/, double /*epoch*/, double /*mean_loss*/, double /*lr*/) {}
-  // Each round, told at the end of its epoch. bytes: sent in it by a worker, the mean. Not for exchanges of
-  // gradients.
-  virtual void OnRound(const RoundRecord&, double /*epoch*/, double /*bytes*/) {}
+  // Each round, told at the end of its epoch. Not for exchanges of gradients.
+  virtual void OnRound(const RoundRecord&, double /*epoch*/) {}
   virtual void OnEpoch(const Epoch&) {}
   virtual void CheckStop() {}  // before every step; throws what shall end the training
 };
@@ -107,6 +106,7 @@ class Trainer {
   TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
   void Recalibrate();
   double SettleAccounts(const class LossSum& epoch_loss);
+  double TakeSpans();
   void TellRounds(TrainObserver& observer);
   Progress MakeProgress(double loss) const;
 
@@ -119,8 +119,7 @@ class Trainer {
   double started_ = 0;       // when the first step began
   double in_exchanges_ = 0;  // seconds, waiting included
   Ledger ledger_;
-  std::vector<SyncSpan> spans_;      // of the epoch
-  std::vector<double> round_bytes_;  // likewise
+  std::vector<SyncSpan> spans_;  // of the epoch
   RoundRecorder rounds_;
   std::unique_ptr<class DeviceBatches> batches_;  // some read ahead
   at::Tensor images_, labels_;                    // of the step, where the model is

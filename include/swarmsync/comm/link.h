@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "swarmsync/comm/communicator.h"
+
+namespace swarmsync {
+
+// A worker's connection to a switch that itself costs nothing: so many bits a second in each direction at
+// once, and the time that a message takes from one worker to another beside that of its bits.
+struct Link {
+  double bits_per_second = 0;  // 0: no link is emulated
+  double latency_seconds = 0;
+
+  bool emulated() const { return bits_per_second > 0; }
+
+  // What a collective of N ranks takes on it, by the algorithms of comm/gloo.h. bytes: of the tensor, or
+  // from each rank to each.
+  //   all-reduce, all to all and back:            2 (latency + (N-1) bytes / N / rate)
+  //   broadcast, N messages below a megabyte:     latency + (N-1) bytes / rate
+  //              of K >= N-1 pieces, a chain:     (N-1) latency + (K + N - 2) bytes / K / rate
+  //              else a tree:                     ceil(log2 N) (latency + bytes / rate)
+  //   all-gather, all-to-all:                     latency + (N-1) bytes / rate
+  double AllReduceSeconds(int ranks, std::size_t bytes) const;
+  double BroadcastSeconds(int ranks, std::size_t bytes) const;
+  double AllToAllSeconds(int ranks, std::size_t bytes) const;
+
+ private:
+  double Transfer(std::size_t bytes) const;
+};
+
+// "none", "RATE" or "RATE,LATENCY", in tc's units: "100mbit,20ms", "1.5gbit". Rates in kbit, mbit, gbit;
+// latencies in us, ms, s. Throws UsageError.
+Link ParseLink(std::string_view text);
+std::string ToString(const Link& link);
+
+// Passes every call on and lets it last at least as long as it would on the link. The ranks first wait for
+// the last one, in a small all-gather of `inner`, as they would in the collective itself; from then on the
+// time counts. Borrows `inner`. Same threads and failures as `inner`.
+class LinkedCommunicator : public Communicator {
+ public:
+  LinkedCommunicator(Communicator& inner, const Link& link) : inner_(inner), link_(link) {}
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override;
+  void Broadcast(const at::Tensor& inout, int root) override;
+  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
+
+ private:
+  template <class Collective>
+  void Last(double seconds, Collective&& collective);
+
+  Communicator& inner_;
+  Link link_;
+};
+
+}  // namespace swarmsync

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace swarmsync {
+
+// Large messages travel in pieces, each of which goes on while the next one comes. Smaller ones cost more
+// changes of threads than they win.
+constexpr std::size_t kPieceBytes = 4 << 20;
+constexpr std::size_t kSmallBytes = 1 << 20;  // that a rank may send several times over
+
+// How a message goes from one rank to all others.
+enum class BroadcastRoute {
+  kStar,   // from the root to each: the least latency, while it is small
+  kTree,   // down a binomial tree
+  kChain,  // from each rank to the next, in pieces: for a long message, which then takes little more time
+           // than it takes to one rank
+};
+
+inline std::int64_t PiecesOf(std::size_t bytes) {
+  return static_cast<std::int64_t>((bytes + kPieceBytes - 1) / kPieceBytes);
+}
+
+// Pure.
+inline BroadcastRoute RouteOf(int ranks, std::size_t bytes) {
+  if (static_cast<std::size_t>(ranks) * bytes <= kSmallBytes) return BroadcastRoute::kStar;
+  return PiecesOf(bytes) > 1 && PiecesOf(bytes) >= ranks - 1 ? BroadcastRoute::kChain : BroadcastRoute::kTree;
+}
+
+}  // namespace swarmsync
