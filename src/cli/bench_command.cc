@@ -7,6 +7,7 @@
 #include <map>
 
 #include "bench/exchange.h"
+#include "bench/train.h"
 #include "bench/update.h"
 #include "cli/commands.h"
 #include "cli/library_logs.h"
@@ -131,13 +132,37 @@ void AddUpdate(CLI::App& bench, Action& run) {
   });
 }
 
+void AddTrain(CLI::App& bench, const CommandContext& context, Action& run) {
+  auto options = std::make_shared<TrainBench>();
+  CLI::App* command =
+      bench.add_subcommand("train", "One worker's training against a bare loop of libtorch's");
+  const auto number = [&](const char* flag, std::int64_t& member, const char* help) {
+    command->add_option(flag, member, help)->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  };
+  command->add_option("--dataset", options->dataset, "as train takes it")->capture_default_str();
+  command->add_option("--data-dir", options->data_dir, "where data sets are kept");
+  command->add_option("--model", options->model, "as train takes it")->capture_default_str();
+  number("--batch-size", options->batch_size, "samples in a mini-batch");
+  number("--steps", options->steps, "steps of a training, at most an epoch");
+  number("--repetitions", options->repetitions, "trainings of each kind");
+  number("--threads", options->threads, "CPU threads");
+  command->callback([&run, &context, options] {
+    run = [&context, options] {
+      Print(RunTrainBench(*options, context.models));
+      return 0;
+    };
+  });
+}
+
 }  // namespace
 
 void AddBenchCommand(CLI::App& tool, const CommandContext& context, Action& run) {
-  CLI::App* command = tool.add_subcommand("bench", "Measure what an exchange or an update costs, as JSON");
+  CLI::App* command =
+      tool.add_subcommand("bench", "Measure what an exchange, an update or a training step costs, as JSON");
   command->require_subcommand(1);
   AddExchange(*command, context, run);
   AddUpdate(*command, run);
+  AddTrain(*command, context, run);
 }
 
 }  // namespace swarmsync

@@ -29,6 +29,7 @@
 #include "train/device.h"
 #include "train/device_batches.h"
 #include "train/optimizer.h"
+#include "train/torch_seed.h"
 
 namespace swarmsync {
 namespace {
@@ -102,15 +103,6 @@ double BytesPerWorker(const CountingCommunicator& comm) {
 std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
   if (config.steps > 0) return config.steps;
   return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
-}
-
-// A 64-bit seed for libtorch's generator: for the initial weights, or for what the model draws in training.
-enum class Draws : std::uint32_t { kWeights = 0, kTraining = 1 };
-std::uint64_t TorchSeed(std::uint64_t seed, int rank, Draws draws) {
-  PhiloxStream stream(Philox(seed), static_cast<std::uint32_t>(draws), static_cast<std::uint32_t>(rank),
-                      RandomPurpose::kInitialize);
-  const std::uint64_t low = stream.NextWord();
-  return low | static_cast<std::uint64_t>(stream.NextWord()) << 32;
 }
 
 // Rank 0 draws its initial weights alone, so that ranks that are threads, and share libtorch's generator, do

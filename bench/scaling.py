@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""How an exchange grows with workers and parameters, and what a model of it says of larger worlds.
+
+    bench/scaling.py run       measures, on this host
+    bench/scaling.py table     prints what is known, the fit and the predictions as Markdown
+
+Every measurement is a line of docs/results/speed/scaling.jsonl and is never repeated, so it can be stopped and started
+again. Python's standard library only.
+"""
+
+import json
+import math
+import subprocess
+import sys
+
+from experiment import ROOT, TOOL
+
+RECORDS = ROOT / "docs/results/speed/scaling.jsonl"
+SYNCS = ("pso-ps", "average")
+GRID = [("processes", workers, parameters) for workers in (1, 2, 4, 8, 16) for parameters in (10**4, 10**5, 10**6, 10**7)]
+GRID += [("threads", workers, parameters) for workers in (1, 2, 4, 16, 64) for parameters in (10**4, 10**6)]
+GRID += [("processes", 1, 10**8), ("processes", 4, 10**8)]
+
+# Predictions. One worker's own work: its passes over memory, in floats for each parameter, at this bandwidth.
+PASSES = {"pso-ps": 8, "average": 6}
+MEMORY = 20e9  # bytes a second for one worker
+MESSAGE = 10e-6  # a message's cost for whoever sends it
+LATENCY = 50e-6  # from one host to another
+PIECE = 4 << 20
+
+
+def records():
+    lines = RECORDS.read_text().splitlines() if RECORDS.exists() else []
+    return {tuple(record["key"]): record["milliseconds"] for record in map(json.loads, lines)}
+
+
+def run():
+    known = records()
+    RECORDS.parent.mkdir(parents=True, exist_ok=True)
+    for backend, workers, parameters in GRID:
+        for sync in SYNCS:
+            key = (sync, backend, workers, parameters)
+            if key in known:
+                continue
+            repetitions = 50 if parameters <= 10**6 else 10 if parameters <= 10**7 else 3
+            command = [TOOL, "bench", "exchange", f"--sync={sync}", f"--backend={backend}", f"--workers={workers}",
+                       f"--parameters={parameters}", f"--repetitions={repetitions}", "--final-average=0"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            record = {"key": key, "milliseconds": json.loads(done.stdout)["milliseconds"]}
+            with RECORDS.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            print(json.dumps(record), flush=True)
+
+
+def show_measured(known):
+    for backend in ("processes", "threads"):
+        columns = sorted({key[3] for key in known if key[1] == backend})
+        print(f"\n{backend}, medians in ms\n\n| synchronizer | workers | " + " | ".join(f"{n:.0e}" for n in columns) + " |")
+        print("| --- | ---: |" + " ---: |" * len(columns))
+        for sync in SYNCS:
+            for workers in sorted({key[2] for key in known if key[1] == backend}):
+                cells = [known.get((sync, backend, workers, n), {}).get("median") for n in columns]
+                print(f"| {sync} | {workers} | " + " | ".join("" if c is None else f"{c:.2f}" for c in cells) + " |")
+
+
+def show_fit(known):
+    """t = a + b workers parameters: the workers of one host share its cores and its memory."""
+    print("\n| synchronizer | a, ms | b, ns for each parameter and worker | largest error of the fit above 1 ms |")
+    print("| --- | ---: | ---: | ---: |")
+    for sync in SYNCS:
+        points = [(key[2] * key[3], value["median"]) for key, value in known.items()
+                  if key[0] == sync and key[1] == "processes" and key[2] > 1]
+        # Relative errors count, so that small exchanges have a say.
+        weights = [1 / time**2 for _, time in points]
+        total = sum(weights)
+        mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
+        mean_t = sum(w * t for w, (_, t) in zip(weights, points)) / total
+        slope = (sum(w * (x - mean_x) * (t - mean_t) for w, (x, t) in zip(weights, points)) /
+                 sum(w * (x - mean_x)**2 for w, (x, _) in zip(weights, points)))
+        offset = mean_t - slope * mean_x
+        worst = max(abs(offset + slope * x - t) / t for x, t in points if t > 1)
+        print(f"| {sync} | {offset:.2f} | {1e6 * slope:.2f} | {100 * worst:.0f} % |")
+
+
+def predicted(sync, workers, parameters, gigabits):
+    """Seconds of an exchange between hosts with a worker each."""
+    size, rate = 4 * parameters, gigabits * 1e9 / 8
+    work = PASSES[sync] * size / MEMORY
+    if sync == "average":
+        return work + 2 * (LATENCY + (workers - 1) * (MESSAGE + size / workers / rate))
+    gather = LATENCY + (workers - 1) * MESSAGE
+    pieces = math.ceil(size / PIECE)
+    if pieces > 1 and pieces >= workers - 1:
+        return work + gather + (workers - 1) * (LATENCY + MESSAGE) + (pieces + workers - 2) * size / pieces / rate
+    return work + gather + math.ceil(math.log2(workers)) * (LATENCY + MESSAGE + size / rate)
+
+
+def show_predictions():
+    print("\n| workers | parameters | Gbit/s | all-reduce, every step | average | pso-ps | steps of 100 ms in a round for 5 % "
+          "in average's exchange |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for workers in (64, 1024, 10000):
+        for parameters in (10**7, 10**9):
+            for gigabits in (1, 10, 100):
+                ring = 2 * (workers - 1) * (LATENCY + MESSAGE + 4 * parameters / workers / (gigabits * 1e9 / 8))
+                times = {sync: predicted(sync, workers, parameters, gigabits) for sync in SYNCS}
+                period = math.ceil(times["average"] / (0.1 * 0.05))
+                print(f"| {workers:,} | {parameters:.0e} | {gigabits} | {ring:.3g} s | {times['average']:.3g} s | "
+                      f"{times['pso-ps']:.3g} s | {period} |")
+
+
+def table():
+    known = records()
+    show_measured(known)
+    show_fit(known)
+    show_predictions()
+
+
+def main():
+    commands = {"run": run, "table": table}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        raise SystemExit(__doc__)
+    commands[sys.argv[1]]()
+
+
+if __name__ == "__main__":
+    main()

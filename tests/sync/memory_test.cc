@@ -1,0 +1,141 @@
+// What a synchronizer takes of memory for each parameter, and that an exchange takes none of the size of the
+// model.
+
+#include <c10/core/CPUAllocator.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+
+#include "support/ranks.h"
+#include "swarmsync/sync/synchronizer.h"
+#include "sync/worker.h"
+
+namespace swarmsync {
+namespace {
+
+constexpr std::int64_t kSize = 1 << 20;
+constexpr std::int64_t kLarge = kSize / 4;  // bytes: less than any part of the model that an exchange handles
+
+// libtorch's CPU allocator, with the large pieces counted.
+class CountingAllocator : public c10::Allocator {
+ public:
+  at::DataPtr allocate(std::size_t bytes) const override {
+    if (static_cast<std::int64_t>(bytes) < kLarge) return inner_->allocate(bytes);
+    ++pieces;
+    held += static_cast<std::int64_t>(bytes);
+    auto* const piece = new Piece{inner_->allocate(bytes), static_cast<std::int64_t>(bytes)};
+    return {piece->memory.get(), piece, &Release, at::kCPU};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+
+  static inline std::atomic<std::int64_t> pieces{0}, held{0};
+
+ private:
+  struct Piece {
+    at::DataPtr memory;
+    std::int64_t bytes;
+  };
+  static void Release(void* context) {
+    auto* const piece = static_cast<Piece*>(context);
+    held -= piece->bytes;
+    delete piece;
+  }
+
+  c10::Allocator* inner_ = c10::GetDefaultCPUAllocator();
+};
+
+// While one lives, all of libtorch's allocations are counted.
+class Counting {
+ public:
+  Counting() { c10::SetCPUAllocator(&allocator_, kPriority); }
+  ~Counting() { c10::SetCPUAllocator(before_, kPriority); }
+
+ private:
+  static constexpr std::uint8_t kPriority = 255;
+  c10::Allocator* before_ = c10::GetCPUAllocator();
+  static inline CountingAllocator allocator_;
+};
+
+struct Use {
+  double bytes_for_each_parameter;  // of a worker, beside weights and gradients
+  std::int64_t large_pieces;        // that one exchange of all workers takes, when some have been made
+};
+
+Use UseOf(const std::string& name, const SyncOptions& options) {
+  constexpr int kWorkers = 2;
+  Use use{};
+  const Counting counting;
+  testing::RunRanks(kWorkers, [&](Communicator& comm) {
+    testing::HandDrivenWorker worker({kSize});
+    comm.Barrier();
+    const std::int64_t before = CountingAllocator::held;
+    comm.Barrier();
+    const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
+    const auto exchange = [&](int round) {
+      sync->OnGradients();
+      sync->Exchange(1.0 / (round + 1) + (comm.rank() + round) % kWorkers);
+      sync->Drain();
+      comm.Barrier();
+    };
+    for (int round = 0; round < 3; ++round) exchange(round);
+    const std::int64_t held = CountingAllocator::held - before, pieces = CountingAllocator::pieces;
+    comm.Barrier();
+    exchange(3);
+    if (comm.rank() == 0)
+      use = {static_cast<double>(held) / (kWorkers * kSize), CountingAllocator::pieces - pieces};
+    comm.Barrier();
+  });
+  return use;
+}
+
+// Bytes for each parameter: docs/speed.md has this table.
+const std::map<std::string, double>& Expected() {
+  static const std::map<std::string, double> bytes{{"ssgd", 0},
+                                                   {"average", 4},
+                                                   {"leader", 4},
+                                                   {"easgd", 8},
+                                                   {"slowmo", 12},
+                                                   {"diloco", 12},
+                                                   {"pso-ps", 16},  // velocity, start, guide, average
+                                                   {"informed-pso-ps", 16}};
+  return bytes;
+}
+
+class MemoryTest : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Names, MemoryTest, ::testing::ValuesIn(SynchronizerNames()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST_P(MemoryTest, IsWhatTheTableSays) {
+  EXPECT_NEAR(UseOf(GetParam(), {}).bytes_for_each_parameter, Expected().at(GetParam()), 0.01);
+}
+
+TEST_P(MemoryTest, AnExchangeTakesNoneOfTheModelsSize) {
+  EXPECT_EQ(UseOf(GetParam(), {}).large_pieces, 0);
+  SyncOptions encoded;
+  encoded.wire = Wire::kInt8;
+  EXPECT_EQ(UseOf(GetParam(), encoded).large_pieces, 0);
+  SyncOptions overlapped;
+  overlapped.overlap = 1;
+  if (GetParam() != "ssgd") {
+    EXPECT_EQ(UseOf(GetParam(), overlapped).large_pieces, 0);
+  }
+}
+
+TEST_P(MemoryTest, OverlapTakesThreeCopiesMoreAndInt8AtMostFour) {
+  const double plain = UseOf(GetParam(), {}).bytes_for_each_parameter;
+  SyncOptions options;
+  options.wire = Wire::kInt8;
+  EXPECT_LE(UseOf(GetParam(), options).bytes_for_each_parameter, plain + 16);
+  options.wire = Wire::kFp32;
+  options.overlap = 1;
+  if (GetParam() != "ssgd") {
+    EXPECT_LE(UseOf(GetParam(), options).bytes_for_each_parameter, plain + 12);
+  }
+}
+
+}  // namespace
+}  // namespace swarmsync
