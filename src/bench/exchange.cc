@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "bench/timing.h"
@@ -21,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kWarmUps = 3;
+constexpr std::int64_t kVerified = 4, kWarmUps = 3;  // exchanges before those that are timed
 constexpr std::int64_t kMostToVerify = 200'000'000;  // numbers of all workers together; Replay keeps several
 constexpr double kTolerance = 1e-4;  // of the largest number; sums are added up in another order
 
@@ -38,7 +39,8 @@ at::Tensor DisplacementOf(int rank, std::int64_t parameters) {
 
 SyncOptions OptionsOf(const ExchangeBench& bench) {
   SyncOptions options = SyncOptionsOf(bench.config);
-  options.total_steps = (kWarmUps + bench.repetitions) * options.period;  // for an inertia that changes
+  options.total_steps =
+      (kVerified + kWarmUps + bench.repetitions) * options.period;  // for an inertia that changes
   return options;
 }
 
@@ -126,18 +128,30 @@ double ErrorOf(const ExchangeBench& bench, const at::Tensor& weights, std::int64
   return error;
 }
 
+// The error of the first exchanges, unless there are too many numbers. Throws RunError when it is too large.
+// Collective.
+std::optional<double> Verify(const ExchangeBench& bench, const at::Tensor& weights, Communicator& comm) {
+  if (bench.parameters * comm.size() > kMostToVerify) return std::nullopt;
+  const double error = ErrorOf(bench, weights, kVerified, comm);
+  if (error <= kTolerance) return error;
+  throw RunError(
+      fmt::format("the exchanges of {} are wrong: the positions differ from those of a replay by {:g} of the "
+                  "largest number",
+                  bench.config.sync, error));
+}
+
 }  // namespace
 
 Json RunExchangeBench(const ExchangeBench& bench, Communicator& comm) {
   torch::NoGradGuard no_grad;
   Worker worker(bench, comm);
+  std::int64_t round = 0;
+  for (; round < kVerified; ++round) worker.Round(round);
+  const std::optional<double> error = Verify(bench, worker.weights(), comm);
+  for (; round < kVerified + kWarmUps; ++round) worker.Round(round);
   std::vector<double> mine;
-  Traffic before;
-  for (std::int64_t round = 0; round < kWarmUps + bench.repetitions; ++round) {
-    if (round == kWarmUps) before = worker.traffic();
-    const double seconds = worker.Round(round);
-    if (round >= kWarmUps) mine.push_back(seconds);
-  }
+  const Traffic before = worker.traffic();
+  for (std::int64_t i = 0; i < bench.repetitions; ++i) mine.push_back(worker.Round(round++));
   const Traffic& after = worker.traffic();
   std::vector<double> slowest(mine.size());
   const std::vector<double> all = comm.AllGather(mine);
@@ -163,15 +177,7 @@ Json RunExchangeBench(const ExchangeBench& bench, Communicator& comm) {
       {"all_gathers", each(after.all_gathers - before.all_gathers)},
       {"error", nullptr},
       {"libtorch", TORCH_VERSION}};
-  if (bench.parameters * comm.size() <= kMostToVerify) {
-    const double error = ErrorOf(bench, worker.weights(), kWarmUps + bench.repetitions, comm);
-    result["error"] = error;
-    if (!(error <= kTolerance))
-      throw RunError(
-          fmt::format("the exchanges of {} are wrong: the positions differ from those of a replay "
-                      "by {:g} of the largest number",
-                      bench.config.sync, error));
-  }
+  if (error) result["error"] = *error;
   return result;
 }
 

@@ -16,9 +16,9 @@ struct ExchangeBench {
 
 // Times a synchronizer's exchange of a model of so many parameters. Before each, all workers wait for each
 // other and have moved, each its own way; whose fitness is the best goes round, and it improves, so that
-// pso-ps has a new guide each time. A repetition takes as long as its slowest rank. Afterwards the positions
-// are held against those of a Replay, unless there are too many numbers for that. Collective. Result: on rank
-// 0. Throws RunError when the positions are wrong.
+// pso-ps has a new guide each time. A repetition takes as long as its slowest rank. Before those that count,
+// the positions after some exchanges are held against those of a Replay, unless there are too many numbers
+// for that. Collective. Result: on rank 0. Throws RunError when the positions are wrong.
 nlohmann::ordered_json RunExchangeBench(const ExchangeBench& bench, Communicator& comm);
 
 }  // namespace swarmsync

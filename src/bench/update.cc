@@ -53,13 +53,13 @@ void Compose(State& state, Velocity velocity, const Factors& factor) {
 }
 
 // The factors that the kernel draws.
-Factors DrawnFactors(RandomScope scope, std::int64_t size) {
+Factors DrawnFactors(RandomScope scope, std::uint32_t exchange, std::int64_t size) {
   return [=](RandomPurpose purpose) {
     if (scope == RandomScope::kNone) return at::ones({});
     const Philox philox(kSeed);
-    if (scope != RandomScope::kElement) return at::full({}, philox.Uniform(0, 0, 0, purpose));
+    if (scope != RandomScope::kElement) return at::full({}, philox.Uniform(0, exchange, 0, purpose));
     const at::Tensor factors = at::empty({size});
-    PhiloxStream stream(philox, 0, 0, purpose);
+    PhiloxStream stream(philox, exchange, 0, purpose);
     for (std::int64_t i = 0; i < size; ++i) factors.data_ptr<float>()[i] = stream.NextUniform();
     return factors;
   };
@@ -120,15 +120,17 @@ void Triad(const float* b, const float* c, float* a, std::int64_t size) {
   });
 }
 
-// The largest difference between the kernel's move and the composed one.
+// The largest difference between the kernel and the composed equations after two moves with local steps
+// between them, so that every term counts.
 double ErrorOf(Velocity velocity, RandomScope scope, std::int64_t size) {
   State state = NewState(size);
-  state.weights.mul_(1.1);
   Moved moved(state, velocity, scope);
-  moved.Move(0);
-  // The particle began where it stands.
-  state.start.copy_(state.weights);
-  Compose(state, velocity, DrawnFactors(scope, size));
+  for (std::uint32_t exchange = 0; exchange < 2; ++exchange) {
+    state.weights = state.weights + 0.1 * state.personal;
+    moved.weights().add_(0.1 * state.personal);
+    moved.Move(exchange);
+    Compose(state, velocity, DrawnFactors(scope, exchange, size));
+  }
   return (moved.weights() - state.weights).abs().max().item<double>();
 }
 

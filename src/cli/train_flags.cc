@@ -84,10 +84,13 @@ void AddTrainFlags(CLI::App& command, TrainConfig& config) { VisitFields(config,
 
 void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
   const std::set<std::string_view> groups{kSyncGroup, kSwarmGroup, kPeersGroup};
+  // Those of the groups that say what happens between exchanges.
+  const std::set<std::string_view> beside{"sync-warmup-steps", "momentum-at-sync", "overlap", "recalibrate"};
   const std::set<std::string_view> others{"workers", "backend", "threads-per-worker",
                                           "timeout", "link",    "seed"};
   VisitFields(config, [&](const char* name, auto& member, const char* help, const char* group) {
-    if (groups.count(group) > 0 || others.count(name) > 0) FlagAdder{command}(name, member, help, group);
+    if ((groups.count(group) > 0 && beside.count(name) == 0) || others.count(name) > 0)
+      FlagAdder{command}(name, member, help, group);
   });
 }
 

@@ -216,8 +216,13 @@ class GlooCommunicator : public Communicator {
   }
 
   void AllReduceOnGpus(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) {
-    AddUp({in}, factors.empty() ? factors : std::vector<double>{factors[static_cast<std::size_t>(rank())]},
-          out);
+    const double factor = factors.empty() ? 1 : factors[static_cast<std::size_t>(rank())];
+    if (factor == 0) {
+      out.zero_();
+    } else {
+      if (!out.is_same(in)) out.copy_(in);
+      if (factor != 1) out.mul_(factor);
+    }
     std::vector<at::Tensor> tensors{out};
     OfGpus().AllReduce(tensors);
   }

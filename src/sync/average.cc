@@ -23,6 +23,8 @@ class Average : public Synchronizer {
   std::string_view name() const override { return "average"; }
 
  protected:
+  void StartHere() override { sum_.StartHere(); }
+
   int DoExchange(const Turn& turn) override {
     const int count = sum_.Add(turn.works(), comm());
     if (count == 0) return 0;

@@ -32,12 +32,16 @@ class Easgd : public Synchronizer {
   std::string_view name() const override { return "easgd"; }
 
  protected:
-  void StartHere() override { center_.copy_(params().weights()); }
+  void StartHere() override {
+    center_.copy_(params().weights());
+    positions_.StartHere();
+  }
   at::Tensor position() override { return center_; }
   std::string_view shared_position() const override { return "center"; }
 
   int DoExchange(const Turn& turn) override {
     const int count = positions_.Add(turn.works(), comm());
+    if (count == 0) return 0;
     MoveWeights([&](std::int64_t begin, std::int64_t end) {
       at::Tensor weights = BlockOf(params().weights(), begin, end), center = BlockOf(center_, begin, end);
       if (turn.works()) weights.lerp_(center, alpha_);

@@ -1,13 +1,11 @@
 #include "sync/encoded_sum.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "comm/codec.h"
-#include "swarmsync/base/error.h"
 
 namespace swarmsync {
 namespace {
@@ -21,10 +19,6 @@ EncodedSum::EncodedSum(Wire wire, Sends sends, const at::Tensor& like, const Com
       size_(like.numel()),
       part_((size_ + comm.size() - 1) / comm.size()),
       part_bytes_(EncodedBytes(wire, part_)) {
-  if (!like.is_cpu())
-    throw UsageError(
-        fmt::format("wire is {}, and the weights are on {}; only the CPU encodes them so far, give fp32",
-                    ToString(wire), like.device().str()));
   const auto all_bytes = static_cast<std::size_t>(comm.size()) * part_bytes_;
   if (sends == Sends::kDifferences) reference_ = like.clone();
   lost_ = at::zeros_like(like);
@@ -33,6 +27,12 @@ EncodedSum::EncodedSum(Wire wire, Sends sends, const at::Tensor& like, const Com
   sent_ = Bytes(all_bytes);
   arrived_ = Bytes(all_bytes);
   sums_ = Bytes(all_bytes);
+}
+
+void EncodedSum::StartAt(const at::Tensor& flat) {
+  reference_.copy_(flat);
+  lost_.zero_();
+  lost_of_sum_.zero_();
 }
 
 std::int64_t EncodedSum::PartSize(int rank) const {

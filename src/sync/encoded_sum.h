@@ -22,8 +22,11 @@ class EncodedSum {
                    // little
   };
 
-  // like: of the tensors' size, on the CPU. Local. Throws UsageError for a tensor on a GPU.
+  // like: of the tensors' size, on the CPU. Local.
   EncodedSum(Wire wire, Sends sends, const at::Tensor& like, const Communicator& comm);
+
+  // All ranks have the same `flat` now: what is sent next are differences from it, and nothing was lost.
+  void StartAt(const at::Tensor& flat);
 
   // out <- sum_r factors[r] flat_r, the ranks with a factor of 0 left out, whatever they have. factors:
   // [ranks], the same on all. flat, out: [size]; they may be the same tensor. Collective: an all-to-all and

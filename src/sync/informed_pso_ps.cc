@@ -44,7 +44,10 @@ class InformedPsoPs : public Synchronizer {
 
  protected:
   double inertia() const override { return particle_.inertia(); }
-  void StartHere() override { particle_.StartHere(); }
+  void StartHere() override {
+    particle_.StartHere();
+    guide_.StartHere();
+  }
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);

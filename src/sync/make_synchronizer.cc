@@ -173,6 +173,13 @@ void MakeWeightsEqual(const FlatParams& params, Communicator& comm) {
   }
 }
 
+void RequireWire(Wire wire, const FlatParams& params) {
+  if (wire == Wire::kFp32 || params.weights().is_cpu()) return;
+  throw UsageError(
+      fmt::format("wire is {}, and the weights are on {}; only the CPU encodes them so far, give fp32",
+                  ToString(wire), params.weights().device().str()));
+}
+
 void RequireOverlap(std::string_view name, const FlatParams& params) {
   if (name == "ssgd")
     throw UsageError("overlap is given with ssgd, whose step needs the mean gradient at once");
@@ -217,6 +224,7 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
   CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);
   if (params.buffers().numel() > 0) comm.Broadcast(params.buffers(), 0);
+  RequireWire(complete.wire, params);
   if (complete.overlap == 0) return entry.make(params, comm, complete);
   RequireOverlap(name, params);
   std::unique_ptr<FlatParams> exchanged = params.Shadow();

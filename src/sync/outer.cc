@@ -12,7 +12,10 @@ OuterSynchronizer::OuterSynchronizer(FlatParams& params, Communicator& comm, con
       start_(params.weights().clone()),
       velocity_(params.NewState()) {}
 
-void OuterSynchronizer::StartHere() { start_.copy_(params().weights()); }
+void OuterSynchronizer::StartHere() {
+  start_.copy_(params().weights());
+  sum_.StartHere();
+}
 
 int OuterSynchronizer::DoExchange(const Turn& turn) {
   const int count = sum_.Add(turn.works(), comm());

@@ -50,6 +50,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool warming_up = exchanges_gradients();
   round_loss_.Add(loss);
   OnGradients();
+  SettleMomentum(&optimizer, /*works=*/true);  // of an exchange that was drained
   if (options_.clip_grad_norm > 0) model().ClipGradients(options_.clip_grad_norm);
   optimizer.step();
   ++steps_;
@@ -63,7 +64,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   }
   const bool last = steps_ == options_.total_steps;
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
-  if (under_way() && steps_ - exchanged_at_ == options_.overlap) ApplyExchange();
+  if (under_way() && (round_ends || steps_ - exchanged_at_ == options_.overlap)) ApplyExchange();
   SettleMomentum(&optimizer, /*works=*/true);
   if (round_ends) Exchange(RoundFitness());
   if (last) Drain();
@@ -104,6 +105,7 @@ void Synchronizer::OnGradients() {
 }
 
 void Synchronizer::Exchange(double fitness) {
+  Drain();
   if (only_gradients()) {
     if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
@@ -131,7 +133,6 @@ int Synchronizer::RunExchange(const Turn& turn) {
 // Begins an exchange of the weights as they are, on a thread of its own.
 void Synchronizer::BeginExchange(const Turn& turn) {
   torch::NoGradGuard no_grad;
-  Drain();
   overlap_->CopyIn();
   const int threads = at::get_num_threads();
   overlap_->contributors = std::async(std::launch::async, [this, turn, threads] {
@@ -209,6 +210,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   const double arrival = MonotonicSeconds();
   if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
   after_.reset();
+  averages_ = finite;
   const int contributors = DoExchange(mine);
   const bool buffers_moved = contributors > 0 && ExchangeBuffers(mine);
   if (overlap_) overlap_->buffers_moved = buffers_moved;
@@ -351,7 +353,7 @@ void Synchronizer::MoveWeights(const BlockWork& move) {
 // 2013), a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
 double Synchronizer::NextPartOfAverage() {
   const double power = options_.final_average.value_or(0);
-  if (power == 0) return 0;
+  if (power == 0 || !averages_) return 0;
   ++averaged_;
   if (averaged_ == 1) {
     average_ = params_.NewState();

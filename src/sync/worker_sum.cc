@@ -13,6 +13,10 @@ WorkerSum::WorkerSum(FlatParams& params, Wire wire, const Communicator& comm)
   if (wire != Wire::kFp32) encoded_.emplace(wire, EncodedSum::Sends::kDifferences, params.weights(), comm);
 }
 
+void WorkerSum::StartHere() {
+  if (encoded_) encoded_->StartAt(params_.weights());
+}
+
 int WorkerSum::Add(bool contributes, Communicator& comm) {
   if (encoded_) {
     const std::vector<double> factors = comm.AllGather(contributes ? 1 : 0);

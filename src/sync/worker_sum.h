@@ -17,6 +17,9 @@ class WorkerSum {
  public:
   WorkerSum(FlatParams& params, Wire wire, const Communicator& comm);
 
+  // All ranks have the same weights now.
+  void StartHere();
+
   // sum() <- sum_i weights_i over the ranks that contribute, whose number is returned. Collective: one
   // all-reduce.
   int Add(bool contributes, Communicator& comm);

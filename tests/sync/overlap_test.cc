@@ -24,6 +24,28 @@ std::vector<std::string> ExchangersOfWeights() {
   return names;
 }
 
+// A weight that falls by its worker's slope at each step.
+class Faller {
+ public:
+  explicit Faller(float slope, double momentum = 0)
+      : slope_(slope), optimizer_(worker_.parameters(), torch::optim::SGDOptions(1.0).momentum(momentum)) {}
+
+  void SetSlope(float slope) { slope_ = slope; }
+
+  FlatParams& params() { return worker_.params(); }
+  float weight() const { return worker_.weights()[0]; }
+  void Step(Synchronizer& sync) {
+    params().ZeroGrad();
+    (worker_.parameters()[0] * slope_).sum().backward();
+    sync.Step(optimizer_, torch::ones({}));
+  }
+
+ private:
+  float slope_;
+  HandDrivenWorker worker_{{1}};
+  torch::optim::SGD optimizer_;
+};
+
 class OverlapTest : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Names, OverlapTest, ::testing::ValuesIn(ExchangersOfWeights()),
                          [](const auto& info) {
@@ -54,24 +76,51 @@ TEST_P(OverlapTest, WithoutDelayIsTheBlockingExchangeToTheBit) {
   EXPECT_EQ(positions(16), positions(0));
 }
 
-// A weight that falls by its worker's slope at each step.
-class Faller {
- public:
-  explicit Faller(float slope) : slope_(slope) {}
-
-  FlatParams& params() { return worker_.params(); }
-  float weight() const { return worker_.weights()[0]; }
-  void Step(Synchronizer& sync) {
-    params().ZeroGrad();
-    (worker_.parameters()[0] * slope_).sum().backward();
-    sync.Step(optimizer_, torch::ones({}));
+// Gradients that do not depend on the weights make the same local steps wherever they begin, so that a late
+// correction changes nothing about where a round ends.
+TEST_P(OverlapTest, OfEvenGradientsEndsWhereTheBlockingExchangeEnds) {
+  for (const Wire wire : {Wire::kFp32, Wire::kInt8}) {
+    for (const std::int64_t warmup : {0, 3}) {
+      testing::RunRanks(3, [&](Communicator& comm) {
+        SyncOptions options;
+        options.period = 4;
+        options.total_steps = 22;  // the last round is shorter than the overlap
+        options.wire = wire;
+        options.warmup_steps = warmup;
+        options.guard = true;
+        Faller blocking(static_cast<float>(comm.rank() + 1)), overlapped(static_cast<float>(comm.rank() + 1));
+        const auto one = MakeSynchronizer(GetParam(), blocking.params(), comm, options);
+        for (int step = 0; step < 22; ++step) blocking.Step(*one);
+        options.overlap = 3;
+        const auto other = MakeSynchronizer(GetParam(), overlapped.params(), comm, options);
+        for (int step = 0; step < 22; ++step) overlapped.Step(*other);
+        EXPECT_NEAR(overlapped.weight(), blocking.weight(), 1e-4 * std::abs(blocking.weight()));
+        EXPECT_EQ(other->rounds(), one->rounds());
+      });
+    }
   }
+}
 
- private:
-  float slope_;
-  HandDrivenWorker worker_{{1}};
-  torch::optim::SGD optimizer_{worker_.parameters(), 1.0};
-};
+// Its momentum, which is not finite either, must not have another step.
+TEST(Overlap, AWorkerThatWasLeftOutGoesOnFromTheOthersWithoutItsMomentum) {
+  testing::RunRanks(3, [](Communicator& comm) {
+    Faller faller(1, /*momentum=*/0.9);
+    SyncOptions options;
+    options.period = 2;
+    options.overlap = 1;
+    options.guard = true;
+    const auto sync = MakeSynchronizer("average", faller.params(), comm, options);
+    faller.Step(*sync);
+    if (comm.rank() == 1) faller.SetSlope(std::nanf(""));
+    faller.Step(*sync);
+    faller.SetSlope(1);
+    sync->Drain();
+    EXPECT_TRUE(std::isfinite(faller.weight()));
+    faller.Step(*sync);
+    EXPECT_TRUE(std::isfinite(faller.weight()));
+    sync->Finish();
+  });
+}
 
 TEST(Overlap, AppliesTheCorrectionSoManyStepsLate) {
   testing::RunRanks(2, [](Communicator& comm) {

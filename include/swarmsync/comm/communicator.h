@@ -21,9 +21,9 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // out <- sum_r factors[r] in_r, added up in the order of the ranks; where a factor is 0 the rank counts for
-  // nothing, whatever it has. in, out: contiguous, of the same shape on all ranks; they may be the same
-  // tensor. factors: [size], the same on all ranks; empty: all 1.
+  // out <- sum_r factors[r] in_r, added up in the order of the ranks (but for GPUs between processes); where
+  // a factor is 0 the rank counts for nothing, whatever it has. in, out: contiguous, of the same shape on all
+  // ranks; they may be the same tensor. factors: [size], the same on all ranks; empty: all 1.
   virtual void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) = 0;
 
   // inout becomes the sum over the ranks.

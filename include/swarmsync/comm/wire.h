@@ -8,8 +8,8 @@
 
 namespace swarmsync {
 
-// The numbers that weights and gradients travel in. What is not exact is sent as the difference from what all
-// ranks know, and what a rank could not send is added to what it sends the next time.
+// The numbers that weights and gradients travel in. Where these are not exact, weights are sent as
+// differences from what all ranks know, and what an encoding has lost comes with what is sent the next time.
 enum class Wire {
   kFp32,
   kBf16,  // half of the bytes

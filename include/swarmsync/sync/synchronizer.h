@@ -70,7 +70,8 @@ class Synchronizer {
   void Finish();
 
   // Finishes the exchange that is under way, if one is. To be called by all ranks after the same step, before
-  // they use the communicator for something else, or look at records and traces.
+  // they use the communicator for something else, move the weights by hand, or look at records and traces.
+  // What becomes of the optimizer's state follows at the beginning of the next Step().
   void Drain();
 
   // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
@@ -198,6 +199,7 @@ class Synchronizer {
   at::Tensor average_;                 // of the positions so far, with options_.final_average; else undefined
   at::Tensor average_buffers_;         // likewise
   std::int64_t averaged_ = 0;          // how many
+  bool averages_ = true;               // whether the position after this exchange counts
   double part_of_average_ = 0;         // that the last of them is
   at::Tensor arriving_buffers_;        // where the guide's arrive
   std::vector<RoundTrace> traces_;
