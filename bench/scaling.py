@@ -26,7 +26,7 @@ PASSES = {"pso-ps": 8, "average": 6}
 MEMORY = 20e9  # bytes a second for one worker
 MESSAGE = 10e-6  # a message's cost for whoever sends it
 LATENCY = 50e-6  # from one host to another
-PIECE = 4 << 20
+PIECE, LEAST_PIECE = 4 << 20, 256 << 10
 
 
 def records():
@@ -89,7 +89,7 @@ def predicted(sync, workers, parameters, gigabits):
     if sync == "average":
         return work + 2 * (LATENCY + (workers - 1) * (MESSAGE + size / workers / rate))
     gather = LATENCY + (workers - 1) * MESSAGE
-    pieces = math.ceil(size / PIECE)
+    pieces = math.ceil(size / min(PIECE, max(LEAST_PIECE, size // (4 * workers))))
     if pieces > 1 and pieces >= workers - 1:
         return work + gather + (workers - 1) * (LATENCY + MESSAGE) + (pieces + workers - 2) * size / pieces / rate
     return work + gather + math.ceil(math.log2(workers)) * (LATENCY + MESSAGE + size / rate)

@@ -115,7 +115,7 @@ class Moved {
 };
 
 void Triad(const float* b, const float* c, float* a, std::int64_t size) {
-  at::parallel_for(0, size, 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+  ForEachBlock(size, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) a[i] = b[i] + 3.0f * c[i];
   });
 }

@@ -238,7 +238,7 @@ class GlooCommunicator : public Communicator {
 
   // The ranks pass the message on, each to the next, a piece while the next one comes.
   void PassAlong(const at::Tensor& flat, int root) {
-    const std::int64_t pieces = PiecesOf(flat.nbytes());
+    const std::int64_t pieces = PiecesOf(size(), flat.nbytes());
     const bool receives = rank() != root, sends = After(1) != root;
     const auto piece = [&](std::int64_t k) {
       const std::int64_t begin = flat.numel() * k / pieces;

@@ -43,7 +43,7 @@ double Link::AllReduceSeconds(int ranks, std::size_t bytes) const {
 
 double Link::BroadcastSeconds(int ranks, std::size_t bytes) const {
   if (ranks == 1) return 0;
-  const auto pieces = static_cast<double>(PiecesOf(bytes));
+  const auto pieces = static_cast<double>(PiecesOf(ranks, bytes));
   switch (RouteOf(ranks, bytes)) {
     case BroadcastRoute::kStar:
       return latency_seconds + (ranks - 1) * Transfer(bytes);

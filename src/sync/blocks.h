@@ -1,9 +1,7 @@
 #pragma once
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -16,14 +14,9 @@ constexpr std::int64_t kWeightBlock = 1 << 15;
 // What is done with the elements from `begin` to `end` of flat tensors.
 using BlockWork = std::function<void(std::int64_t begin, std::int64_t end)>;
 
-// Calls work(begin, end) for each block of `size` elements, from several threads.
-inline void ForEachBlock(std::int64_t size, const BlockWork& work) {
-  const std::int64_t blocks = (size + kWeightBlock - 1) / kWeightBlock;
-  at::parallel_for(0, blocks, /*grain_size=*/1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t block = first; block < last; ++block)
-      work(block * kWeightBlock, std::min(size, (block + 1) * kWeightBlock));
-  });
-}
+// Calls work(begin, end) for each block of `size` elements, from as many threads as libtorch uses. `work`
+// throws nothing.
+void ForEachBlock(std::int64_t size, const BlockWork& work);
 
 inline at::Tensor BlockOf(const at::Tensor& flat, std::int64_t begin, std::int64_t end) {
   return flat.narrow(0, begin, end - begin);

@@ -26,10 +26,10 @@ TEST(LinkTest, ACollectiveTakesWhatItsAlgorithmSays) {
 
 TEST(LinkTest, ABroadcastGoesByTheSizeOfTheMessage) {
   EXPECT_DOUBLE_EQ(kLink.BroadcastSeconds(4, 1000), 0.01 + 0.024) << "from the root to each";
-  EXPECT_DOUBLE_EQ(kLink.BroadcastSeconds(5, 1'000'000), 3 * (0.01 + 8)) << "down a tree of three levels";
-  // Twelve pieces, the last of which reaches the fourth rank two steps after it left the root.
+  EXPECT_DOUBLE_EQ(kLink.BroadcastSeconds(9, 1'000'000), 4 * (0.01 + 8)) << "down a tree of four levels";
+  // Sixteen pieces, the last of which reaches the fourth rank two steps after it left the root.
   const std::size_t bytes = 48 << 20;
-  EXPECT_DOUBLE_EQ(kLink.BroadcastSeconds(4, bytes), 3 * 0.01 + 14 * 4 * 1.048576 * 8);
+  EXPECT_DOUBLE_EQ(kLink.BroadcastSeconds(4, bytes), 3 * 0.01 + 18 * 3 * 1.048576 * 8);
 }
 
 TEST(LinkTest, AWorkerAloneWaitsForNothing) {

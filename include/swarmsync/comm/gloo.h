@@ -33,7 +33,7 @@ struct GlooOptions {
 
 // Joins a group through libtorch's c10d with Gloo. Its all-reduce, its broadcast of large tensors and its
 // gathers are made of Gloo's messages between two ranks: each rank adds up a part of the tensor for all, and
-// a broadcast goes along a chain, both in pieces of 4 MiB. Tensors on a GPU, which each rank then needs
+// a broadcast goes along a chain, both in pieces of up to 4 MiB. Tensors on a GPU, which each rank then needs
 // one of its own of, travel by NCCL, where libtorch has it; their group is made when the first comes.
 // Collective. Throws CommError when the others do not come within the timeout, a port is taken, …
 std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options);
