@@ -64,22 +64,19 @@ def show_measured(known):
 
 
 def show_fit(known):
-    """t = a + b workers parameters: the workers of one host share its cores and its memory."""
-    print("\n| synchronizer | a, ms | b, ns for each parameter and worker | largest error of the fit above 1 ms |")
+    """t = a workers^2 + b workers parameters: the workers of one host share its cores and its memory."""
+    print("\n| synchronizer | a, us for each pair of workers | b, ns for each parameter and worker | errors of the fit |")
     print("| --- | ---: | ---: | ---: |")
     for sync in SYNCS:
-        points = [(key[2] * key[3], value["median"]) for key, value in known.items()
+        points = [(key[2]**2, key[2] * key[3], value["median"]) for key, value in known.items()
                   if key[0] == sync and key[1] == "processes" and key[2] > 1]
-        # Relative errors count, so that small exchanges have a say.
-        weights = [1 / time**2 for _, time in points]
-        total = sum(weights)
-        mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
-        mean_t = sum(w * t for w, (_, t) in zip(weights, points)) / total
-        slope = (sum(w * (x - mean_x) * (t - mean_t) for w, (x, t) in zip(weights, points)) /
-                 sum(w * (x - mean_x)**2 for w, (x, _) in zip(weights, points)))
-        offset = mean_t - slope * mean_x
-        worst = max(abs(offset + slope * x - t) / t for x, t in points if t > 1)
-        print(f"| {sync} | {offset:.2f} | {1e6 * slope:.2f} | {100 * worst:.0f} % |")
+        # Least squares of relative errors, so that small exchanges have a say.
+        xx, xy, yy, x1, y1 = (sum(terms) for terms in zip(*(
+            ((x / t)**2, x * y / t**2, (y / t)**2, x / t, y / t) for x, y, t in points)))
+        a, b = ((x1 * yy - y1 * xy) / (xx * yy - xy**2), (y1 * xx - x1 * xy) / (xx * yy - xy**2))
+        errors = sorted(abs(a * x + b * y - t) / t for x, y, t in points)
+        print(f"| {sync} | {1e3 * a:.0f} | {1e6 * b:.2f} | median {100 * errors[len(errors) // 2]:.0f} %, "
+              f"largest {100 * errors[-1]:.0f} % |")
 
 
 def predicted(sync, workers, parameters, gigabits):
