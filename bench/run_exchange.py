@@ -15,8 +15,8 @@ import statistics
 import subprocess
 import sys
 
-BENCH = pathlib.Path(__file__).resolve().parent
-TOOL = BENCH.parent / "build/release/swarmsync"
+from experiment import ROOT, TOOL
+
 PEER = "periodic_model_averager"
 OURS = {
     "pso-ps": [],
@@ -40,7 +40,7 @@ def output_of(command):
 def turn(parameters, workers, repetitions):
     """The milliseconds of everybody, by name."""
     common = [f"--parameters={parameters}", f"--workers={workers}", f"--repetitions={repetitions}"]
-    times = output_of(["/usr/bin/python3", BENCH / "peers/exchange.py", *common])["milliseconds"]
+    times = output_of(["/usr/bin/python3", ROOT / "bench/peers/exchange.py", *common])["milliseconds"]
     for name, flags in OURS.items():
         flags = flags or [f"--sync={name}"]
         times[name] = output_of([TOOL, "bench", "exchange", *flags, *common])["milliseconds"]["median"]

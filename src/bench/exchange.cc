@@ -61,9 +61,9 @@ class Worker {
   // Returns the seconds of its exchange.
   double Round(std::int64_t round) {
     const bool gradients = sync_->name() == "ssgd";
-    const at::Tensor weights = params_.weights(), to_gradients = params_.gradients();
+    at::Tensor weights = params_.weights(), to_gradients = params_.gradients();
     if (gradients) {
-      at::neg_out(const_cast<at::Tensor&>(to_gradients), displacement_);
+      at::neg_out(to_gradients, displacement_);
     } else {
       weights.add_(displacement_);
     }
@@ -78,7 +78,6 @@ class Worker {
 
   const at::Tensor& weights() const { return params_.weights(); }
   const Traffic& traffic() const { return counted_.traffic(); }
-  std::int64_t period() const { return sync_->period(); }
 
  private:
   Communicator& comm_;

@@ -1,6 +1,5 @@
 #include "bench/update.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 #include <torch/version.h>
@@ -12,6 +11,7 @@
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/train/run_worker.h"
 #include "sync/particle.h"
 
 namespace swarmsync {
@@ -81,8 +81,7 @@ class Moved {
         params_(module_),
         comm_(ThreadWorld(1).Connect(0)),
         personal_(Flat(state.personal)),
-        global_(Flat(state.global)),
-        size_(state.weights.numel()) {
+        global_(Flat(state.global)) {
     weights().copy_(state.weights);
     SyncOptions options;
     options.seed = kSeed;
@@ -110,7 +109,6 @@ class Moved {
   FlatParams params_;
   std::unique_ptr<Communicator> comm_;
   at::Tensor personal_, global_;
-  std::int64_t size_;
   std::unique_ptr<Particle> particle_;
 };
 
@@ -175,7 +173,7 @@ Json Case(const UpdateBench& bench, Velocity velocity, RandomScope scope) {
 
 Json RunUpdateBench(const UpdateBench& bench) {
   torch::NoGradGuard no_grad;
-  at::set_num_threads(static_cast<int>(bench.threads));
+  UseThreads(static_cast<int>(bench.threads));
   Json result = {{"bench", "update"},         {"parameters", bench.parameters},
                  {"threads", bench.threads},  {"repetitions", bench.repetitions},
                  {"libtorch", TORCH_VERSION}, {"cases", Json::array()}};

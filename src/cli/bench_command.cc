@@ -4,8 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
 
+#include "base/first_line.h"
 #include "bench/exchange.h"
 #include "bench/train.h"
 #include "bench/update.h"
@@ -48,7 +48,7 @@ Json RunProcesses(const TrainConfig& config, const CommandContext& context) {
     constexpr std::string_view kTool = "swarmsync: ";
     const std::size_t at = text.rfind(kTool);
     text = at == std::string::npos ? text : text.substr(at + kTool.size());
-    return text.substr(0, text.find('\n'));
+    return FirstLine(text);
   };
   Supervise(PlanLocalWorkers(plan), hooks);
   return Json::parse(ReadFile(result));
@@ -112,18 +112,17 @@ void AddExchange(CLI::App& bench, const CommandContext& context, Action& run) {
   });
 }
 
+void AddNumber(CLI::App& command, const char* flag, std::int64_t& member, const char* help,
+               std::int64_t most) {
+  command.add_option(flag, member, help)->capture_default_str()->check(CLI::Range(std::int64_t{1}, most));
+}
+
 void AddUpdate(CLI::App& bench, Action& run) {
   auto options = std::make_shared<UpdateBench>();
   CLI::App* command = bench.add_subcommand("update", "What the swarm's fused update takes");
-  command->add_option("--parameters", options->parameters, "size of the model")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000'000));
-  command->add_option("--repetitions", options->repetitions, "moves that are timed")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_option("--threads", options->threads, "CPU threads")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+  AddNumber(*command, "--parameters", options->parameters, "size of the model", 1'000'000'000);
+  AddNumber(*command, "--repetitions", options->repetitions, "moves that are timed", 1'000'000);
+  AddNumber(*command, "--threads", options->threads, "CPU threads", 1024);
   command->callback([&run, options] {
     run = [options] {
       Print(RunUpdateBench(*options));
@@ -136,16 +135,14 @@ void AddTrain(CLI::App& bench, const CommandContext& context, Action& run) {
   auto options = std::make_shared<TrainBench>();
   CLI::App* command =
       bench.add_subcommand("train", "One worker's training against a bare loop of libtorch's");
-  const auto number = [&](const char* flag, std::int64_t& member, const char* help) {
-    command->add_option(flag, member, help)->capture_default_str()->check(CLI::Range(1, 1'000'000));
-  };
   command->add_option("--dataset", options->dataset, "as train takes it")->capture_default_str();
   command->add_option("--data-dir", options->data_dir, "where data sets are kept");
   command->add_option("--model", options->model, "as train takes it")->capture_default_str();
-  number("--batch-size", options->batch_size, "samples in a mini-batch");
-  number("--steps", options->steps, "steps of a training, at most an epoch");
-  number("--repetitions", options->repetitions, "trainings of each kind");
-  number("--threads", options->threads, "CPU threads");
+  constexpr std::int64_t kMost = 1'000'000;
+  AddNumber(*command, "--batch-size", options->batch_size, "samples in a mini-batch", kMost);
+  AddNumber(*command, "--steps", options->steps, "steps of a training, at most an epoch", kMost);
+  AddNumber(*command, "--repetitions", options->repetitions, "trainings of each kind", kMost);
+  AddNumber(*command, "--threads", options->threads, "CPU threads", kMost);
   command->callback([&run, &context, options] {
     run = [&context, options] {
       Print(RunTrainBench(*options, context.models));

@@ -14,21 +14,17 @@ struct Term {
   float factor;
 };
 
+// terms: at least one.
 void AddUpFloats(const std::vector<Term>& terms, std::int64_t size, float* out) {
   float sum[kBlock];
   for (std::int64_t begin = 0; begin < size; begin += kBlock) {
     const std::int64_t count = std::min(kBlock, size - begin);
-    std::fill_n(sum, count, 0.0f);
-    bool first = true;
-    for (const Term& term : terms) {
-      const float* const values = term.values + begin;
-      const float factor = term.factor;
-      if (first) {
-        for (std::int64_t i = 0; i < count; ++i) sum[i] = factor * values[i];
-      } else {
-        for (std::int64_t i = 0; i < count; ++i) sum[i] += factor * values[i];
-      }
-      first = false;
+    const float* first = terms[0].values + begin;
+    for (std::int64_t i = 0; i < count; ++i) sum[i] = terms[0].factor * first[i];
+    for (std::size_t t = 1; t < terms.size(); ++t) {
+      const float* const values = terms[t].values + begin;
+      const float factor = terms[t].factor;
+      for (std::int64_t i = 0; i < count; ++i) sum[i] += factor * values[i];
     }
     std::copy_n(sum, count, out + begin);
   }
@@ -44,7 +40,9 @@ void AddUp(const std::vector<at::Tensor>& parts, const std::vector<double>& fact
       const auto factor = static_cast<float>(factor_of(rank));
       if (factor_of(rank) != 0) terms.push_back({parts[rank].data_ptr<float>(), factor});
     }
-    return AddUpFloats(terms, out.numel(), out.data_ptr<float>());
+    if (!terms.empty()) return AddUpFloats(terms, out.numel(), out.data_ptr<float>());
+    out.zero_();
+    return;
   }
   at::Tensor sum = at::zeros_like(out);
   for (std::size_t rank = 0; rank < parts.size(); ++rank) {

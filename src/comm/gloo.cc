@@ -164,11 +164,11 @@ class GlooCommunicator : public Communicator {
 
   // What rank r owns of a tensor of one dimension, in pieces.
   std::vector<at::Tensor> PiecesOwned(const at::Tensor& flat, int r) const {
-    const std::int64_t begin = flat.numel() * r / size(), end = flat.numel() * (r + 1) / size();
+    const at::Tensor owned = PartOf(flat, r, size());
     const auto elements = static_cast<std::int64_t>(kPieceBytes / flat.element_size());
     std::vector<at::Tensor> pieces;
-    for (std::int64_t at = begin; at < end; at += elements)
-      pieces.push_back(flat.narrow(0, at, std::min(elements, end - at)));
+    for (std::int64_t at = 0; at < owned.numel(); at += elements)
+      pieces.push_back(owned.narrow(0, at, std::min(elements, owned.numel() - at)));
     return pieces;
   }
 
@@ -240,10 +240,7 @@ class GlooCommunicator : public Communicator {
   void PassAlong(const at::Tensor& flat, int root) {
     const std::int64_t pieces = PiecesOf(size(), flat.nbytes());
     const bool receives = rank() != root, sends = After(1) != root;
-    const auto piece = [&](std::int64_t k) {
-      const std::int64_t begin = flat.numel() * k / pieces;
-      return flat.narrow(0, begin, flat.numel() * (k + 1) / pieces - begin);
-    };
+    const auto piece = [&](std::int64_t k) { return PartOf(flat, k, pieces); };
     std::vector<Pending> arrivals, departures;
     for (std::int64_t k = 0; receives && k < pieces; ++k)
       arrivals.push_back(Receive(piece(k), After(size() - 1), kAlong));

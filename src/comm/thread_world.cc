@@ -112,10 +112,7 @@ class ThreadCommunicator : public Communicator {
   void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
     state_->outputs[rank_] = out;
     Begin(in);
-    const std::int64_t total = in.numel();
-    const std::int64_t begin = total * rank_ / size();
-    const std::int64_t length = total * (rank_ + 1) / size() - begin;
-    const auto share = [&](const at::Tensor& tensor) { return tensor.view(-1).narrow(0, begin, length); };
+    const auto share = [&](const at::Tensor& tensor) { return PartOf(tensor.view(-1), rank_, size()); };
     std::vector<at::Tensor> parts;
     for (const at::Tensor& tensor : state_->tensors) parts.push_back(share(tensor));
     const at::Tensor sum = share(out);

@@ -74,7 +74,8 @@ void EncodedSum::Add(const at::Tensor& flat, const std::vector<double>& factors,
     // Its mean is the next reference.
     for (int owner = 0; owner < comm.size(); ++owner)
       AddDecoded(wire_, bytes_at(sums_, owner), 1 / total, PartSize(owner), at_part(reference_, owner));
-    at::mul_out(const_cast<at::Tensor&>(out), reference_, at::scalar_tensor(total));
+    at::Tensor sum_of_weights = out;
+    at::mul_out(sum_of_weights, reference_, at::scalar_tensor(total));
     return;
   }
   out.zero_();

@@ -14,7 +14,6 @@
 #include "model/torchscript.h"
 #include "report/json_files.h"
 #include "swarmsync/base/clock.h"
-#include "swarmsync/base/philox.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/link.h"
 #include "swarmsync/data/dataset.h"

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "support/ranks.h"
+#include "support/test_name.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
 
@@ -103,11 +104,8 @@ const std::map<std::string, double>& Expected() {
 }
 
 class MemoryTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Names, MemoryTest, ::testing::ValuesIn(SynchronizerNames()), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Names, MemoryTest, ::testing::ValuesIn(SynchronizerNames()),
+                         [](const auto& info) { return testing::TestName(info.param); });
 
 TEST_P(MemoryTest, IsWhatTheTableSays) {
   EXPECT_NEAR(UseOf(GetParam(), {}).bytes_for_each_parameter, Expected().at(GetParam()), 0.01);

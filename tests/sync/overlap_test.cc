@@ -7,6 +7,7 @@
 
 #include "support/errors.h"
 #include "support/ranks.h"
+#include "support/test_name.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/link.h"
 #include "swarmsync/sync/replay.h"
@@ -15,44 +16,13 @@
 namespace swarmsync {
 namespace {
 
+using testing::Faller;
 using testing::HandDrivenWorker;
 using testing::MessageOf;
 
-std::vector<std::string> ExchangersOfWeights() {
-  std::vector<std::string> names = SynchronizerNames();
-  names.erase(std::find(names.begin(), names.end(), "ssgd"));
-  return names;
-}
-
-// A weight that falls by its worker's slope at each step.
-class Faller {
- public:
-  explicit Faller(float slope, double momentum = 0)
-      : slope_(slope), optimizer_(worker_.parameters(), torch::optim::SGDOptions(1.0).momentum(momentum)) {}
-
-  void SetSlope(float slope) { slope_ = slope; }
-
-  FlatParams& params() { return worker_.params(); }
-  float weight() const { return worker_.weights()[0]; }
-  void Step(Synchronizer& sync) {
-    params().ZeroGrad();
-    (worker_.parameters()[0] * slope_).sum().backward();
-    sync.Step(optimizer_, torch::ones({}));
-  }
-
- private:
-  float slope_;
-  HandDrivenWorker worker_{{1}};
-  torch::optim::SGD optimizer_;
-};
-
 class OverlapTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Names, OverlapTest, ::testing::ValuesIn(ExchangersOfWeights()),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Names, OverlapTest, ::testing::ValuesIn(testing::ExchangersOfWeights()),
+                         [](const auto& info) { return testing::TestName(info.param); });
 
 // Replay makes no steps between an exchange and its end.
 TEST_P(OverlapTest, WithoutDelayIsTheBlockingExchangeToTheBit) {

@@ -148,14 +148,9 @@ TEST_P(PoliciesTest, BuffersThatAreNotFiniteSpoilNoMean) {
   });
 }
 
-// Those that exchange weights: ssgd's momentum is the same everywhere.
-std::vector<std::string> ExchangersOfWeights() {
-  std::vector<std::string> names = SynchronizerNames();
-  names.erase(std::remove(names.begin(), names.end(), "ssgd"), names.end());
-  return names;
-}
+// ssgd's momentum is the same everywhere.
 class MomentumPolicyTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Names, MomentumPolicyTest, ::testing::ValuesIn(ExchangersOfWeights()),
+INSTANTIATE_TEST_SUITE_P(Names, MomentumPolicyTest, ::testing::ValuesIn(testing::ExchangersOfWeights()),
                          [](const auto& info) { return testing::TestName(info.param); });
 
 // Gradients 1, 2 and 6 twice make momenta of 1.5 times them.

@@ -16,39 +16,12 @@
 namespace swarmsync {
 namespace {
 
+using testing::Faller;
 using testing::Floats;
 using testing::FromRanks;
 using testing::HandDrivenWorker;
 using testing::MessageOf;
 using testing::RunRanks;
-
-// One weight that falls by `slope` at each step.
-class Faller {
- public:
-  explicit Faller(float slope) : slope_(slope) {}
-
-  FlatParams& params() { return worker_.params(); }
-  float weight() const { return worker_.weights()[0]; }
-  float FinalModel(Synchronizer& sync) {
-    const at::Tensor out = params().NewState();
-    sync.WriteFinalModel(out, {});
-    return testing::Values(params(), out)[0];
-  }
-
-  void ReplaceWeight(float value) { worker_.parameters()[0].set_data(torch::full({1}, value)); }
-
-  // A step with a loss of the test's choice.
-  void Step(Synchronizer& sync, double loss = 1) {
-    params().ZeroGrad();
-    (worker_.parameters()[0] * slope_).sum().backward();
-    sync.Step(optimizer_, torch::full({}, loss, at::kDouble));
-  }
-
- private:
-  float slope_;
-  HandDrivenWorker worker_{{1}};
-  torch::optim::SGD optimizer_{worker_.parameters(), 1.0};
-};
 
 SyncOptions Schedule(std::int64_t period, std::int64_t total_steps = 0) {
   SyncOptions options;

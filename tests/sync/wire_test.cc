@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "support/ranks.h"
+#include "support/test_name.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/sync/replay.h"
 #include "sync/encoded_sum.h"
@@ -59,10 +60,8 @@ INSTANTIATE_TEST_SUITE_P(All, WireTest,
                          ::testing::Combine(::testing::ValuesIn(SynchronizerNames()),
                                             ::testing::Values(Wire::kBf16, Wire::kInt8)),
                          [](const auto& info) {
-                           std::string name =
-                               std::get<0>(info.param) + "_" + ToString(std::get<1>(info.param));
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
+                           return testing::TestName(std::get<0>(info.param) + "_" +
+                                                    ToString(std::get<1>(info.param)));
                          });
 
 // Twenty rounds move a weight by up to 2; what one exchange loses is about a hundredth of what it moves.

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "params/plain_parameters.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/sync/synchronizer.h"
 
 namespace swarmsync::testing {
 
@@ -33,24 +35,13 @@ inline at::Tensor Flat(const FlatParams& params, const Floats& values) {
   return flat;
 }
 
-// A module without a function: parameters of the given lengths, zero.
-class Particle : public torch::nn::Module {
- public:
-  explicit Particle(const std::vector<std::int64_t>& lengths) {
-    for (std::size_t i = 0; i < lengths.size(); ++i) {
-      register_parameter("p" + std::to_string(i), torch::zeros({lengths[i]}));
-    }
-  }
-};
-
 // A worker that a test moves by hand.
 class HandDrivenWorker {
  public:
-  explicit HandDrivenWorker(const std::vector<std::int64_t>& lengths)
-      : particle_(lengths), params_(particle_) {}
+  explicit HandDrivenWorker(const std::vector<std::int64_t>& lengths) : module_(lengths), params_(module_) {}
 
   FlatParams& params() { return params_; }
-  std::vector<at::Tensor> parameters() const { return particle_.parameters(); }
+  std::vector<at::Tensor> parameters() const { return module_.parameters(); }
   Floats weights() const { return Values(params_, params_.weights()); }
   Floats gradients() const { return Values(params_, params_.gradients()); }
 
@@ -64,9 +55,46 @@ class HandDrivenWorker {
  private:
   static at::Tensor Writable(const at::Tensor& tensor) { return tensor; }
 
-  Particle particle_;
+  PlainParameters module_;
   FlatParams params_;
 };
+
+// One weight that falls by `slope` at each step.
+class Faller {
+ public:
+  explicit Faller(float slope, double momentum = 0)
+      : slope_(slope), optimizer_(worker_.parameters(), torch::optim::SGDOptions(1.0).momentum(momentum)) {}
+
+  FlatParams& params() { return worker_.params(); }
+  float weight() const { return worker_.weights()[0]; }
+  float FinalModel(Synchronizer& sync) {
+    const at::Tensor out = params().NewState();
+    sync.WriteFinalModel(out, {});
+    return Values(params(), out)[0];
+  }
+
+  void SetSlope(float slope) { slope_ = slope; }
+  void ReplaceWeight(float value) { worker_.parameters()[0].set_data(torch::full({1}, value)); }
+
+  // A step with a loss of the test's choice.
+  void Step(Synchronizer& sync, double loss = 1) {
+    params().ZeroGrad();
+    (worker_.parameters()[0] * slope_).sum().backward();
+    sync.Step(optimizer_, torch::full({}, loss, at::kDouble));
+  }
+
+ private:
+  float slope_;
+  HandDrivenWorker worker_{{1}};
+  torch::optim::SGD optimizer_;
+};
+
+// All but ssgd.
+inline std::vector<std::string> ExchangersOfWeights() {
+  std::vector<std::string> names = SynchronizerNames();
+  names.erase(std::remove(names.begin(), names.end(), "ssgd"), names.end());
+  return names;
+}
 
 // A network small enough to reason about, with weights that depend on `seed` alone.
 class SmallNet : public torch::nn::Module {
