@@ -13,8 +13,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOL = ROOT / "build/release/swarmsync"
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t, two-sided, by degrees of freedom
-KEPT = ("validation_accuracy", "test_accuracy", "test_loss", "train_loss", "bytes_sent_per_worker", "rounds",
-        "wall_seconds", "sync_seconds", "wait_seconds", "samples_per_second")
+KEPT = ("validation_accuracy", "test_accuracy", "test_loss", "train_loss", "bytes_sent_per_worker",
+        "bytes_sent_between_groups_per_worker", "rounds", "wall_seconds", "sync_seconds", "wait_seconds",
+        "samples_per_second")
 
 
 class Experiment:

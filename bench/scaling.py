@@ -27,6 +27,7 @@ MEMORY = 20e9  # bytes a second for one worker
 MESSAGE = 10e-6  # a message's cost for whoever sends it
 LATENCY = 50e-6  # from one host to another
 PIECE, LEAST_PIECE = 4 << 20, 256 << 10
+ON_A_HOST = 8  # workers that share its link, in the second table
 
 
 def records():
@@ -105,11 +106,34 @@ def show_predictions():
                       f"{times['pso-ps']:.3g} s | {period} |")
 
 
+def of_hosts(workers, parameters, gigabits, grouped):
+    """Seconds of an exchange of average where hosts of several workers have one link each."""
+    size, rate = 4 * parameters, gigabits * 1e9 / 8
+    work = PASSES["average"] * size / MEMORY
+    if not grouped:
+        sent = ON_A_HOST * (workers - ON_A_HOST) / workers * size  # by a host, in each of two ways
+        return work + 2 * (LATENCY + (workers - 1) * MESSAGE + sent / rate)
+    hosts = workers // ON_A_HOST
+    # Within the host an average before and a broadcast after.
+    return 3 * work + 2 * (LATENCY + (hosts - 1) * (MESSAGE + size / hosts / rate))
+
+
+def show_hosts():
+    print(f"\n| workers, {ON_A_HOST} on a host | parameters | Gbit/s of a host | average | with groups |\n"
+          "| ---: | ---: | ---: | ---: | ---: |")
+    for workers in (64, 1024, 10000):
+        for parameters in (10**7, 10**9):
+            for gigabits in (1, 10, 100):
+                straight, grouped = (of_hosts(workers, parameters, gigabits, way) for way in (False, True))
+                print(f"| {workers:,} | {parameters:.0e} | {gigabits} | {straight:.3g} s | {grouped:.3g} s |")
+
+
 def table():
     known = records()
     show_measured(known)
     show_fit(known)
     show_predictions()
+    show_hosts()
 
 
 def main():

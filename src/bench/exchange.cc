@@ -49,8 +49,8 @@ class Worker {
  public:
   Worker(const ExchangeBench& bench, Communicator& comm)
       : comm_(comm),
-        linked_(comm, bench.config.link),
-        counted_(bench.config.link.emulated() ? linked_ : comm),
+        linked_(comm, bench.config.link, static_cast<int>(bench.config.group_size)),
+        counted_(linked_, static_cast<int>(bench.config.group_size)),
         module_({bench.parameters}),
         params_(module_),
         displacement_(params_.NewState()),
@@ -77,7 +77,8 @@ class Worker {
   }
 
   const at::Tensor& weights() const { return params_.weights(); }
-  const Traffic& traffic() const { return counted_.traffic(); }
+  Traffic traffic() const { return counted_.traffic(); }
+  SentBytes sent() const { return counted_.sent(); }
 
  private:
   Communicator& comm_;
@@ -150,32 +151,43 @@ Json RunExchangeBench(const ExchangeBench& bench, Communicator& comm) {
   for (; round < kVerified + kWarmUps; ++round) worker.Round(round);
   std::vector<double> mine;
   const Traffic before = worker.traffic();
+  const SentBytes sent_before = worker.sent();
   for (std::int64_t i = 0; i < bench.repetitions; ++i) mine.push_back(worker.Round(round++));
-  const Traffic& after = worker.traffic();
+  const Traffic after = worker.traffic();
+  const SentBytes sent = worker.sent();
+  SentBytes by_all_ranks;
+  const std::vector<double> by_ranks = comm.AllGather(
+      std::vector<double>{sent.all - sent_before.all, sent.between_hosts - sent_before.between_hosts});
+  for (std::size_t i = 0; i < by_ranks.size(); i += 2) {
+    by_all_ranks.all += by_ranks[i];
+    by_all_ranks.between_hosts += by_ranks[i + 1];
+  }
   std::vector<double> slowest(mine.size());
   const std::vector<double> all = comm.AllGather(mine);
   for (std::size_t i = 0; i < all.size(); ++i)
     slowest[i % slowest.size()] = std::max(slowest[i % slowest.size()], all[i]);
 
-  const auto each = [&](std::int64_t total) {
+  const auto each = [&](auto total) {
     return static_cast<double>(total) / static_cast<double>(bench.repetitions);
   };
-  Json result = {
-      {"bench", "exchange"},
-      {"sync", bench.config.sync},
-      {"workers", comm.size()},
-      {"backend", ToString(bench.config.backend)},
-      {"parameters", bench.parameters},
-      {"wire", ToString(bench.config.wire)},
-      {"link", ToString(bench.config.link)},
-      {"repetitions", bench.repetitions},
-      {"milliseconds", Milliseconds(slowest)},
-      {"bytes_sent_per_worker", each(after.bytes_all_ranks - before.bytes_all_ranks) / comm.size()},
-      {"all_reduces", each(after.all_reduces - before.all_reduces)},
-      {"broadcasts", each(after.broadcasts - before.broadcasts)},
-      {"all_gathers", each(after.all_gathers - before.all_gathers)},
-      {"error", nullptr},
-      {"libtorch", TORCH_VERSION}};
+  Json result = {{"bench", "exchange"},
+                 {"sync", bench.config.sync},
+                 {"workers", comm.size()},
+                 {"backend", ToString(bench.config.backend)},
+                 {"parameters", bench.parameters},
+                 {"wire", ToString(bench.config.wire)},
+                 {"link", ToString(bench.config.link)},
+                 {"group_size", bench.config.group_size},
+                 {"repetitions", bench.repetitions},
+                 {"milliseconds", Milliseconds(slowest)},
+                 {"bytes_sent_per_worker", each(by_all_ranks.all) / comm.size()},
+                 {"bytes_between_groups", each(by_all_ranks.between_hosts)},
+                 {"all_reduces", each(after.all_reduces - before.all_reduces)},
+                 {"broadcasts", each(after.broadcasts - before.broadcasts)},
+                 {"all_gathers", each(after.all_gathers - before.all_gathers)},
+                 {"all_to_alls", each(after.all_to_alls - before.all_to_alls)},
+                 {"error", nullptr},
+                 {"libtorch", TORCH_VERSION}};
   if (error) result["error"] = *error;
   return result;
 }

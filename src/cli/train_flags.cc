@@ -85,7 +85,8 @@ void AddTrainFlags(CLI::App& command, TrainConfig& config) { VisitFields(config,
 void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
   const std::set<std::string_view> groups{kSyncGroup, kSwarmGroup, kPeersGroup};
   // Those of the groups that say what happens between exchanges.
-  const std::set<std::string_view> beside{"sync-warmup-steps", "momentum-at-sync", "overlap", "recalibrate"};
+  const std::set<std::string_view> beside{"sync-warmup-steps", "momentum-at-sync", "overlap", "group-period",
+                                          "recalibrate"};
   const std::set<std::string_view> others{"workers", "backend", "threads-per-worker",
                                           "timeout", "link",    "seed"};
   VisitFields(config, [&](const char* name, auto& member, const char* help, const char* group) {
@@ -101,7 +102,8 @@ void AddConfigFlag(CLI::App& command) {
 }
 
 void RefuseZero(const CLI::App& command) {
-  for (const char* flag : {"--epochs", "--steps", "--threads-per-worker", "--min-workers"}) {
+  for (const char* flag :
+       {"--epochs", "--steps", "--threads-per-worker", "--min-workers", "--group-period"}) {
     const CLI::Option* option = command.get_option(flag);
     if (option->count() > 0 && option->as<std::int64_t>() == 0) {
       throw UsageError(fmt::format("{} is 0; it must be at least 1", flag));

@@ -25,4 +25,18 @@ std::vector<std::string> Communicator::AllGather(const std::string& text) {
   return texts;
 }
 
+std::vector<int> Communicator::RanksOfColor(int color) {
+  const std::vector<double> colors = AllGather(static_cast<double>(color));
+  std::vector<int> ranks;
+  for (int rank = 0; rank < size(); ++rank) {
+    if (colors[static_cast<std::size_t>(rank)] == color) ranks.push_back(rank);
+  }
+  return ranks;
+}
+
+bool Communicator::OnOneHost(const std::vector<int>& ranks, int ranks_per_host) {
+  return std::all_of(ranks.begin(), ranks.end(),
+                     [&](int rank) { return rank / ranks_per_host == ranks.front() / ranks_per_host; });
+}
+
 }  // namespace swarmsync

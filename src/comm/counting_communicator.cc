@@ -1,34 +1,87 @@
 #include "swarmsync/comm/counting_communicator.h"
 
+#include <mutex>
+#include <vector>
+
 namespace swarmsync {
+
+struct CountingCommunicator::Tally {
+  Tally(int group_size, bool on_one_host) : size(group_size), one_host(on_one_host) {}
+
+  const int size;
+  const bool one_host;
+  mutable std::mutex mutex;
+  Traffic traffic;
+  std::vector<std::shared_ptr<const Tally>> parts;  // of groups that were split off
+
+  void AddTo(SentBytes& sent) const {
+    const std::lock_guard lock(mutex);
+    const double mine = static_cast<double>(traffic.bytes_all_ranks) / size;
+    sent.all += mine;
+    if (!one_host) sent.between_hosts += mine;
+    for (const auto& part : parts) part->AddTo(sent);
+  }
+};
+
+CountingCommunicator::CountingCommunicator(Communicator& inner, int ranks_per_host)
+    : inner_(inner),
+      ranks_per_host_(ranks_per_host),
+      tally_(std::make_shared<Tally>(inner.size(), inner.size() <= ranks_per_host)) {}
+
+CountingCommunicator::~CountingCommunicator() = default;
 
 void CountingCommunicator::AllReduce(const at::Tensor& in, const std::vector<double>& factors,
                                      const at::Tensor& out) {
-  ++traffic_.all_reduces;
-  traffic_.bytes_all_ranks += 2 * (size() - 1) * static_cast<std::int64_t>(in.nbytes());
+  Count(&Traffic::all_reduces, 2 * (size() - 1) * static_cast<std::int64_t>(in.nbytes()));
   inner_.AllReduce(in, factors, out);
 }
 
 void CountingCommunicator::Broadcast(const at::Tensor& inout, int root) {
-  ++traffic_.broadcasts;
-  traffic_.bytes_all_ranks += (size() - 1) * static_cast<std::int64_t>(inout.nbytes());
+  Count(&Traffic::broadcasts, (size() - 1) * static_cast<std::int64_t>(inout.nbytes()));
   inner_.Broadcast(inout, root);
 }
 
 void CountingCommunicator::AllGatherBytes(const void* mine, std::size_t bytes, void* all) {
-  ++traffic_.all_gathers;
-  traffic_.bytes_all_ranks += FromEachToEach(bytes);
+  Count(&Traffic::all_gathers, FromEachToEach(bytes));
   inner_.AllGatherBytes(mine, bytes, all);
 }
 
 void CountingCommunicator::AllToAllBytes(const void* mine, std::size_t bytes, void* all) {
-  ++traffic_.all_to_alls;
-  traffic_.bytes_all_ranks += FromEachToEach(bytes);
+  Count(&Traffic::all_to_alls, FromEachToEach(bytes));
   inner_.AllToAllBytes(mine, bytes, all);
+}
+
+std::unique_ptr<Communicator> CountingCommunicator::Split(int color) {
+  const bool one_host = OnOneHost(RanksOfColor(color), ranks_per_host_);
+  std::unique_ptr<Communicator> group = inner_.Split(color);
+  if (!group) return nullptr;
+  auto counting = std::make_unique<CountingCommunicator>(*group);
+  counting->owned_ = std::move(group);
+  counting->tally_ = std::make_shared<Tally>(counting->size(), one_host);
+  const std::lock_guard lock(tally_->mutex);
+  tally_->parts.push_back(counting->tally_);
+  return counting;
+}
+
+Traffic CountingCommunicator::traffic() const {
+  const std::lock_guard lock(tally_->mutex);
+  return tally_->traffic;
+}
+
+SentBytes CountingCommunicator::sent() const {
+  SentBytes sent;
+  tally_->AddTo(sent);
+  return sent;
 }
 
 std::int64_t CountingCommunicator::FromEachToEach(std::size_t bytes) const {
   return static_cast<std::int64_t>(size()) * (size() - 1) * static_cast<std::int64_t>(bytes);
+}
+
+void CountingCommunicator::Count(std::int64_t Traffic::*calls, std::int64_t bytes_all_ranks) {
+  const std::lock_guard lock(tally_->mutex);
+  ++(tally_->traffic.*calls);
+  tally_->traffic.bytes_all_ranks += bytes_all_ranks;
 }
 
 }  // namespace swarmsync

@@ -101,9 +101,13 @@ void NcclGroup::Broadcast(std::vector<at::Tensor>&, const c10d::BroadcastOptions
 
 class GlooCommunicator : public Communicator {
  public:
-  GlooCommunicator(c10::intrusive_ptr<c10d::Store> store, c10::intrusive_ptr<c10d::ProcessGroupGloo> group,
-                   std::chrono::milliseconds timeout)
-      : store_(std::move(store)), group_(std::move(group)), timeout_(timeout) {}
+  using Options = c10::intrusive_ptr<c10d::ProcessGroupGloo::Options>;
+
+  // Meets the others in the store.
+  GlooCommunicator(c10::intrusive_ptr<c10d::Store> store, int rank, int size, Options options)
+      : store_(std::move(store)),
+        options_(std::move(options)),
+        group_(c10::make_intrusive<c10d::ProcessGroupGloo>(store_, rank, size, options_)) {}
 
   int rank() const override { return group_->getRank(); }
   int size() const override { return group_->getSize(); }
@@ -140,6 +144,20 @@ class GlooCommunicator : public Communicator {
 
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     if (bytes > 0) FromEachToEach("all-to-all", mine, bytes, bytes, all);
+  }
+
+  std::unique_ptr<Communicator> Split(int color) override {
+    const std::vector<int> ranks = RanksOfColor(color);
+    const std::string name = fmt::format("split {} color {}", splits_++, color);
+    if (color < 0) return nullptr;
+    const auto here = std::find(ranks.begin(), ranks.end(), rank()) - ranks.begin();
+    std::unique_ptr<Communicator> group;
+    Guard("split", [&] {
+      group = std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::PrefixStore>(name, store_),
+                                                 static_cast<int>(here), static_cast<int>(ranks.size()),
+                                                 options_);
+    });
+    return group;
   }
 
  private:
@@ -282,13 +300,14 @@ class GlooCommunicator : public Communicator {
   }
 
   NcclGroup& OfGpus() {
-    if (!gpus_) gpus_.emplace(store_, rank(), size(), timeout_);
+    if (!gpus_) gpus_.emplace(store_, rank(), size(), options_->timeout);
     return *gpus_;
   }
 
   c10::intrusive_ptr<c10d::Store> store_;
+  Options options_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
-  std::chrono::milliseconds timeout_;
+  int splits_ = 0;
   at::Tensor arriving_ =
       at::empty({0}, at::kByte);   // others' parts of an all-reduce; as large as the largest
   std::optional<NcclGroup> gpus_;  // made when the first tensor comes that is on a GPU
@@ -374,9 +393,7 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
       gloo_options->devices.push_back(OpenDevice(options));
     }
     gloo_options->threads = 1;  // calls come one at a time
-    const auto store = OpenStore(options);
-    auto group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.size, gloo_options);
-    return std::make_unique<GlooCommunicator>(store, std::move(group), Milliseconds(options.timeout));
+    return std::make_unique<GlooCommunicator>(OpenStore(options), options.rank, options.size, gloo_options);
   } catch (const std::exception& error) {
     std::string reason = Reason(error);
     if (std::string(error.what()).find("in use") != std::string::npos) {

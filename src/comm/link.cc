@@ -83,33 +83,46 @@ std::string ToString(const Link& link) {
 
 void LinkedCommunicator::AllReduce(const at::Tensor& in, const std::vector<double>& factors,
                                    const at::Tensor& out) {
-  Last(link_.AllReduceSeconds(size(), in.nbytes()), [&] {
-    inner_.AllReduce(in, factors, out);
-    WaitForDevice(out);
-  });
+  Last([&] { return link_.AllReduceSeconds(size(), in.nbytes()); },
+       [&] {
+         inner_.AllReduce(in, factors, out);
+         if (link_.emulated()) WaitForDevice(out);
+       });
 }
 
 void LinkedCommunicator::Broadcast(const at::Tensor& inout, int root) {
-  Last(link_.BroadcastSeconds(size(), inout.nbytes()), [&] {
-    inner_.Broadcast(inout, root);
-    WaitForDevice(inout);
-  });
+  Last([&] { return link_.BroadcastSeconds(size(), inout.nbytes()); },
+       [&] {
+         inner_.Broadcast(inout, root);
+         if (link_.emulated()) WaitForDevice(inout);
+       });
 }
 
 void LinkedCommunicator::AllGatherBytes(const void* mine, std::size_t bytes, void* all) {
-  Last(link_.AllToAllSeconds(size(), bytes), [&] { inner_.AllGatherBytes(mine, bytes, all); });
+  Last([&] { return link_.AllToAllSeconds(size(), bytes); },
+       [&] { inner_.AllGatherBytes(mine, bytes, all); });
 }
 
 void LinkedCommunicator::AllToAllBytes(const void* mine, std::size_t bytes, void* all) {
-  Last(link_.AllToAllSeconds(size(), bytes), [&] { inner_.AllToAllBytes(mine, bytes, all); });
+  Last([&] { return link_.AllToAllSeconds(size(), bytes); }, [&] { inner_.AllToAllBytes(mine, bytes, all); });
 }
 
-template <class Collective>
-void LinkedCommunicator::Last(double seconds, Collective&& collective) {
+std::unique_ptr<Communicator> LinkedCommunicator::Split(int color) {
+  const bool one_host = OnOneHost(RanksOfColor(color), ranks_per_host_);
+  std::unique_ptr<Communicator> group = inner_.Split(color);
+  if (!group) return nullptr;
+  auto linked = std::make_unique<LinkedCommunicator>(*group, one_host ? Link() : link_);
+  linked->owned_ = std::move(group);
+  return linked;
+}
+
+template <class Seconds, class Collective>
+void LinkedCommunicator::Last(Seconds&& seconds, Collective&& collective) {
+  if (!link_.emulated()) return collective();
   inner_.Barrier();
   const double begin = MonotonicSeconds();
   collective();
-  const double left = begin + seconds - MonotonicSeconds();
+  const double left = begin + seconds() - MonotonicSeconds();
   if (left > 0) std::this_thread::sleep_for(std::chrono::duration<double>(left));
 }
 

@@ -16,13 +16,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "comm/add_up.h"
@@ -84,6 +87,16 @@ struct ThreadWorld::State {
     const std::lock_guard lock(mutex);
     if (failure.empty()) failure = reason;
     all_arrived.notify_all();
+    for (const auto& [key, part] : parts) part->Fail(reason);
+  }
+
+  // The group that ranks of one color make in their split of that number. It fails when this one does.
+  std::shared_ptr<State> Part(int split, int color, int part_size) {
+    const std::lock_guard lock(mutex);
+    std::shared_ptr<State>& part = parts[{split, color}];
+    if (!part) part = std::make_shared<State>(part_size, timeout);
+    if (!failure.empty()) part->Fail(failure);
+    return part;
   }
 
  private:
@@ -97,6 +110,7 @@ struct ThreadWorld::State {
   int num_arrived = 0;
   std::int64_t generation = 0;
   std::string failure;
+  std::map<std::pair<int, int>, std::shared_ptr<State>> parts;  // by number of the split and color
 };
 
 namespace {
@@ -138,6 +152,15 @@ class ThreadCommunicator : public Communicator {
     state_->Barrier(rank_);
   }
 
+  std::unique_ptr<Communicator> Split(int color) override {
+    const std::vector<int> ranks = RanksOfColor(color);
+    const int split = splits_++;
+    if (color < 0) return nullptr;
+    const auto here = std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin();
+    return std::make_unique<ThreadCommunicator>(state_->Part(split, color, static_cast<int>(ranks.size())),
+                                                static_cast<int>(here));
+  }
+
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     state_->memory[rank_] = mine;
     state_->Barrier(rank_);
@@ -170,6 +193,7 @@ class ThreadCommunicator : public Communicator {
 
   std::shared_ptr<ThreadWorld::State> state_;
   int rank_;
+  int splits_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "swarmsync/params/flat_params.h"
 
 #include <fmt/format.h>
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/torch.h>
 
 #include <tuple>
@@ -80,6 +81,32 @@ int MoveBack(at::Tensor& tensor, const at::Tensor& flat, const FlatParams::Slot&
 
 }  // namespace
 
+// The hooks behind what accumulates the gradients, as DistributedDataParallel has them.
+struct FlatParams::Watch {
+  using Hook = torch::autograd::utils::LambdaPostHook;
+
+  explicit Watch(std::function<void(std::size_t)> callback) : on_gradient(std::move(callback)) {}
+  ~Watch() {
+    for (const auto& [accumulator, key] : hooks) accumulator->del_post_hook(key);
+  }
+
+  void Add(const at::Tensor& parameter, std::size_t slot) {
+    auto accumulator = torch::autograd::impl::grad_accumulator(parameter);
+    const auto key =
+        accumulator->add_post_hook(std::make_unique<Hook>([this, slot](const auto& outputs, const auto&) {
+          on_gradient(slot);
+          return outputs;
+        }));
+    hooks.emplace_back(std::move(accumulator), key);
+  }
+
+  std::function<void(std::size_t)> on_gradient;
+  std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, std::uintptr_t>> hooks;
+};
+
+FlatParams::FlatParams() = default;
+FlatParams::~FlatParams() = default;
+
 FlatParams::FlatParams(torch::nn::Module& module) {
   torch::NoGradGuard no_grad;
   const auto named = module.named_parameters(/*recurse=*/true);
@@ -142,6 +169,15 @@ void FlatParams::ClipGradients(double max_norm) {
   const at::Tensor norm = gradients_.norm();
   const at::Tensor factor = at::where(norm.isfinite(), (max_norm / norm).clamp_max(1), at::ones_like(norm));
   gradients_.mul_(factor);  // on a GPU, nobody waits for the norm
+}
+
+void FlatParams::WatchGradients(std::function<void(std::size_t slot)> on_gradient) {
+  watch_.reset();
+  if (!on_gradient) return;
+  watch_ = std::make_unique<Watch>(std::move(on_gradient));
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (parameters_[i].requires_grad()) watch_->Add(parameters_[i], i);
+  }
 }
 
 int FlatParams::Readopt() {

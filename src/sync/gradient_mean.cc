@@ -7,8 +7,16 @@
 
 namespace swarmsync {
 
-GradientMean::GradientMean(FlatParams& params, Wire wire, const Communicator& comm) : params_(params) {
+GradientMean::GradientMean(FlatParams& params, Wire wire, std::int64_t bucket_bytes, const Communicator& comm)
+    : params_(params), buckets_(params, bucket_bytes) {
   if (wire != Wire::kFp32) encoded_.emplace(wire, EncodedSum::Sends::kValues, params.gradients(), comm);
+}
+
+bool GradientMean::Expect(Communicator& comm) {
+  if (encoded_ || buckets_.size() == 1 || comm.size() == 1) return false;
+  contributors().fill_(1);
+  buckets_.Expect(comm);
+  return true;
 }
 
 int GradientMean::Take(bool contributes, Communicator& comm) {
@@ -23,15 +31,13 @@ int GradientMean::Sum(bool contributes, Communicator& comm) {
     encoded_->Add(params_.gradients(), factors, params_.gradients(), comm);
     return static_cast<int>(std::count(factors.begin(), factors.end(), 1));
   }
-  const at::Tensor& message = params_.gradient_message();
-  const at::Tensor contributors = message.select(0, -1);
-  if (contributes) {
-    contributors.fill_(1);
-  } else {
-    message.zero_();
+  if (!contributes) {
+    params_.gradient_message().zero_();
+  } else if (!buckets_.expecting()) {
+    contributors().fill_(1);
   }
-  comm.AllReduceSum(message);
-  return contributors.item<int>();
+  buckets_.Sum(comm);
+  return contributors().item<int>();
 }
 
 }  // namespace swarmsync

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "comm/host_groups.h"
 #include "swarmsync/base/error.h"
 #include "sync/algorithms.h"
 #include "sync/gradient_mean.h"
@@ -102,6 +103,17 @@ void Validate(const SyncOptions& options, int workers) {
     throw UsageError(
         fmt::format("overlap is {}; it must be from 0 to the period, {}", options.overlap, options.period));
   }
+  if (options.group_size < 1 || workers % options.group_size != 0) {
+    throw UsageError(fmt::format("group_size is {}; it must divide the number of workers, {}",
+                                 options.group_size, workers));
+  }
+  if (options.group_period < 0 || options.group_period > options.period) {
+    throw UsageError(
+        fmt::format("group_period is {}; it must be from 1 to the period, {}, or 0 (a quarter of it)",
+                    options.group_period, options.period));
+  }
+  if (options.bucket_bytes < 1)
+    throw UsageError(fmt::format("bucket_bytes is {}; it must be at least 1", options.bucket_bytes));
   if (options.warmup_steps < 0) {
     throw UsageError(fmt::format("warmup_steps is {}; it must be 0 or more", options.warmup_steps));
   }
@@ -119,7 +131,7 @@ void Validate(const SyncOptions& options, int workers) {
   }
   ValidateFinalAverage(options.final_average.value_or(0));
   Validate(options.swarm);
-  Validate(options.peers, workers);
+  Validate(options.peers, workers / options.group_size);
 }
 
 // All that must be the same on every rank, in words.
@@ -128,18 +140,20 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   const PeerOptions& peers = options.peers;
   return fmt::format(
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
-      "guard {}, wire {}, overlap {}, velocity {}, inertia {}, cognitive {}, social {}, random {}, memory "
+      "guard {}, wire {}, overlap {}, groups of {}, group period {}, buckets of {} bytes, velocity {}, "
+      "inertia {}, cognitive {}, social {}, random {}, memory "
       "{}, memory decay {}, "
       "beta {}, guide {}, momentum at sync {}, buffers {}, clip {}, final average {}, elastic alpha {}, slow "
       "alpha {}, slow beta "
       "{}, outer lr {}, outer momentum {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(options.wire),
-      options.overlap, ToString(swarm.velocity), ToString(swarm.inertia), swarm.cognitive,
-      swarm.social.value(), ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta,
-      ToString(swarm.guide), ToString(options.momentum_at_sync), ToString(options.buffers),
-      options.clip_grad_norm, options.final_average.value(), peers.elastic_alpha, peers.slow_alpha,
-      peers.slow_beta.value(), peers.outer_lr, peers.outer_momentum);
+      options.overlap, options.group_size, options.group_period, options.bucket_bytes,
+      ToString(swarm.velocity), ToString(swarm.inertia), swarm.cognitive, swarm.social.value(),
+      ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
+      ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
+      options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
+      peers.outer_lr, peers.outer_momentum);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {
@@ -212,6 +226,7 @@ SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
   if (!options.peers.slow_beta) options.peers.slow_beta = kept("slow-beta");
   if (!swarm.social) swarm.social = entry.social.at(options.period);
   if (!options.final_average) options.final_average = entry.final_average;
+  if (options.group_period == 0) options.group_period = std::max<std::int64_t>(1, options.period / 4);
   return options;
 }
 
@@ -225,11 +240,14 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
   MakeWeightsEqual(params, comm);
   if (params.buffers().numel() > 0) comm.Broadcast(params.buffers(), 0);
   RequireWire(complete.wire, params);
-  if (complete.overlap == 0) return entry.make(params, comm, complete);
-  RequireOverlap(name, params);
-  std::unique_ptr<FlatParams> exchanged = params.Shadow();
-  std::unique_ptr<Synchronizer> synchronizer = entry.make(*exchanged, comm, complete);
-  synchronizer->overlap_.reset(new Synchronizer::Overlap(params, std::move(exchanged)));
+  if (complete.overlap > 0) RequireOverlap(name, params);
+  std::unique_ptr<FlatParams> shadow = complete.overlap > 0 ? params.Shadow() : nullptr;
+  std::unique_ptr<HostGroups> groups;
+  if (complete.group_size > 1) groups = std::make_unique<HostGroups>(comm, complete.group_size);
+  std::unique_ptr<Synchronizer> synchronizer =
+      entry.make(shadow ? *shadow : params, groups ? groups->groups() : comm, complete);
+  synchronizer->groups_ = std::move(groups);
+  if (shadow) synchronizer->overlap_.reset(new Synchronizer::Overlap(params, std::move(shadow)));
   return synchronizer;
 }
 

@@ -26,13 +26,13 @@ RoundRecord RoundRecorder::Combine(const std::vector<RoundTrace>& traces) {
   RoundRecord record;
   record.round = traces.front().round;
   record.step = traces.front().step;
-  record.bytes = traces.front().bytes;
   std::vector<const RoundTrace*> workers;
   for (int rank = 0; rank < static_cast<int>(traces.size()); ++rank) {
     const RoundTrace& trace = traces[rank];
     record.fitness.push_back(trace.fitness);
     record.inertia.push_back(trace.inertia);
     record.seconds += trace.seconds / static_cast<double>(traces.size());
+    record.bytes += trace.bytes / static_cast<double>(traces.size());
     if (trace.left_out) record.left_out.push_back(rank);
     if (!trace.left_out && trace.fitness != kNoFitness) workers.push_back(&trace);
   }

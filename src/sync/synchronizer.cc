@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "comm/current_stream.h"
+#include "comm/host_groups.h"
 #include "swarm/device.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -29,20 +30,38 @@ WeightSketch SketchOf(const at::Tensor& flat) {
   return flat.is_cpu() ? WeightSketch(values, flat.numel()) : SketchOnDevice(values, flat.numel());
 }
 
+// Number by number, the mean over the ranks that work and have a finite one; where nobody has, `mine`.
+// Collective.
+at::Tensor MeanOfBuffers(const at::Tensor& mine, bool works, Communicator& comm) {
+  const at::Tensor sums_and_counts = at::zeros({2, mine.numel()}, mine.options());
+  const at::Tensor sums = sums_and_counts[0], counts = sums_and_counts[1];
+  if (works) {
+    const at::Tensor finite = mine.isfinite();
+    sums.copy_(at::where(finite, mine, sums));
+    counts.copy_(finite);
+  }
+  comm.AllReduceSum(sums_and_counts);
+  return at::where(counts > 0, sums / counts, mine);
+}
+
 }  // namespace
 
 Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions options)
-    : params_(params),
-      comm_(comm),
-      options_(std::move(options)),
-      momenta_(std::make_unique<MomentaMean>(comm, params.weights().options())),
-      round_start_(SketchOf(params.weights())) {}
+    : params_(params), comm_(comm), options_(std::move(options)), round_start_(SketchOf(params.weights())) {}
 
 Synchronizer::~Synchronizer() = default;
 
 FlatParams& Synchronizer::model() { return overlap_ ? overlap_->model : params_; }
 
 bool Synchronizer::under_way() const { return overlap_ && overlap_->under_way(); }
+
+Communicator& Synchronizer::everyone() { return groups_ ? groups_->everyone() : comm_; }
+
+bool Synchronizer::ExpectGradients() {
+  if (!exchanges_gradients() || !params_.weights().is_cpu()) return false;
+  model().Readopt();
+  return gradients().Expect(everyone());
+}
 
 void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss) {
   if (finished_) throw UsageError("Step() was called after the training had ended");
@@ -66,7 +85,8 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
   if (under_way() && (round_ends || steps_ - exchanged_at_ == options_.overlap)) ApplyExchange();
   SettleMomentum(&optimizer, /*works=*/true);
-  if (round_ends) Exchange(RoundFitness());
+  if (round_ends || round_steps_ % options_.group_period == 0) AverageGroup();
+  if (round_ends) ExchangeRound(RoundFitness());
   if (last) Drain();
   SettleMomentum(&optimizer, /*works=*/true);
   if (rounds_begin && options_.momentum_at_sync == MomentumAtSync::kReset) optimizer.state().clear();
@@ -75,6 +95,11 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
 
 void Synchronizer::Finish() {
   if (finished_) return;
+  if (groups_) {
+    throw UsageError(fmt::format(
+        "Finish() was called after step {}; with groups the training ends at total_steps, which is {}",
+        steps_, options_.total_steps));
+  }
   model().Readopt();
   Drain();
   SettleMomentum(nullptr, /*works=*/false);
@@ -106,11 +131,51 @@ void Synchronizer::OnGradients() {
 
 void Synchronizer::Exchange(double fitness) {
   Drain();
+  AverageGroup();
+  ExchangeRound(fitness);
+}
+
+// The mean of the group's weights, which all its members go on from. Collective in the group.
+void Synchronizer::AverageGroup() {
+  if (!groups_ || exchanges_gradients()) return;
+  torch::NoGradGuard no_grad;
+  if (options_.trace) WaitForDevice(params_.weights());
+  const double arrival = MonotonicSeconds();
+  Communicator& members = groups_->members();
+  if (!group_mean_.defined()) group_mean_ = model().NewState();
+  members.AllReduce(model().weights(), std::vector<double>(members.size(), 1.0 / members.size()),
+                    group_mean_);
+  model().weights().copy_(group_mean_);
+  if (!options_.trace) return;
+  WaitForDevice(group_mean_);
+  spans_.push_back({arrival, MonotonicSeconds() - arrival});
+}
+
+// What else of a group's members becomes one before an exchange: fitness and buffers. Collective in the
+// group.
+void Synchronizer::JoinGroup(Turn& turn) {
+  torch::NoGradGuard no_grad;
+  Communicator& members = groups_->members();
+  const std::vector<double> all = members.AllGather(std::vector<double>{turn.fitness, turn.judged});
+  turn.fitness = turn.judged = 0;
+  for (std::size_t i = 0; i < all.size(); i += 2) {
+    turn.fitness += all[i] / members.size();
+    turn.judged += all[i + 1] / members.size();
+  }
+  const at::Tensor& buffers = model().buffers();
+  if (buffers.numel() > 0 && options_.buffers != BuffersAtSync::kLocal)
+    buffers.copy_(MeanOfBuffers(buffers, true, members));
+}
+
+// Ends a round.
+void Synchronizer::ExchangeRound(double fitness) {
+  Drain();
   if (only_gradients()) {
     if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
     Turn turn{fitness, Role::kWorks};
     if (options_.guard) turn.judged = LossToJudge(fitness);
+    if (groups_) JoinGroup(turn);
     exchanged_at_ = steps_;
     if (overlap_) {
       BeginExchange(turn);
@@ -168,8 +233,9 @@ void Synchronizer::AwaitExchange() {
 // policy is to average.
 void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works) {
   if (!std::exchange(moved_, false)) return;
-  if (options_.momentum_at_sync == MomentumAtSync::kAverage && comm_.size() > 1) {
+  if (options_.momentum_at_sync == MomentumAtSync::kAverage && everyone().size() > 1) {
     const double arrival = MonotonicSeconds(), bytes = BytesSent();
+    if (!momenta_) momenta_ = std::make_unique<MomentaMean>(everyone(), params_.weights().options());
     momenta_->Average(optimizer, works && !left_out_);
     WaitForDevice(params_.weights());
     if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
@@ -180,13 +246,18 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works
   if ((std::exchange(left_out_, false) || resets) && optimizer != nullptr) optimizer->state().clear();
 }
 
+GradientMean& Synchronizer::gradients() {
+  if (!gradients_)
+    gradients_ = std::make_unique<GradientMean>(model(), options_.wire, options_.bucket_bytes, everyone());
+  return *gradients_;
+}
+
 int Synchronizer::ExchangeGradients(const Turn& turn) {
   torch::NoGradGuard no_grad;
   record_ = {};
-  if (!gradients_) gradients_ = std::make_unique<GradientMean>(model(), options_.wire, comm_);
   if (options_.trace) WaitForDevice(params_.weights());
   const double arrival = MonotonicSeconds();
-  contributors_ = gradients_->Take(turn.works(), comm_);
+  contributors_ = gradients().Take(turn.works(), everyone());
   if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
   ++exchanged_steps_;
   if (!turn.works() && !exchanges_gradients()) BeginRounds();
@@ -245,7 +316,7 @@ bool Synchronizer::ExchangeBuffers(const Turn& turn) {
     if (guide != comm_.rank()) mine.copy_(arriving_buffers_);
     return true;
   }
-  const at::Tensor mean = MeanOfBuffers(mine, turn.works());
+  const at::Tensor mean = MeanOfBuffers(mine, turn.works(), comm_);
   const bool takes_them = options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
   if (takes_them) mine.copy_(mean);
   return takes_them;
@@ -258,27 +329,13 @@ void Synchronizer::AverageReplica() {
   AverageBuffers();
 }
 
-// Number by number, the mean over the ranks that work and have a finite one; where nobody has, `mine`.
-// Collective.
-at::Tensor Synchronizer::MeanOfBuffers(const at::Tensor& mine, bool works) {
-  const at::Tensor sums_and_counts = at::zeros({2, mine.numel()}, mine.options());
-  const at::Tensor sums = sums_and_counts[0], counts = sums_and_counts[1];
-  if (works) {
-    const at::Tensor finite = mine.isfinite();
-    sums.copy_(at::where(finite, mine, sums));
-    counts.copy_(finite);
-  }
-  comm_.AllReduceSum(sums_and_counts);
-  return at::where(counts > 0, sums / counts, mine);
-}
-
 // The end of the warm-up. A worker that finished during it has not the others' weights; it gets them here.
 void Synchronizer::BeginRounds() {
   torch::NoGradGuard no_grad;
-  if (contributors_ != 0 && contributors_ < comm_.size()) {
-    const std::vector<double> steps = comm_.AllGather(static_cast<double>(steps_));
+  if (contributors_ != 0 && contributors_ < everyone().size()) {
+    const std::vector<double> steps = everyone().AllGather(static_cast<double>(steps_));
     const auto longest = std::max_element(steps.begin(), steps.end());
-    comm_.Broadcast(model().weights(), static_cast<int>(longest - steps.begin()));
+    everyone().Broadcast(model().weights(), static_cast<int>(longest - steps.begin()));
   }
   if (overlap_) overlap_->CopyIn();
   StartHere();
@@ -379,11 +436,12 @@ void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& 
   const bool own = shared_position().empty() || (!only_gradients() && exchanges_gradients());
   weights.copy_(average_.defined() ? average_ : own ? model().weights() : position());
   if (shared_position().empty()) {
-    comm_.AllReduceSum(weights);
-    weights.mul_(1.0 / comm_.size());
+    everyone().AllReduceSum(weights);
+    weights.mul_(1.0 / everyone().size());
   }
   if (buffers.numel() == 0) return;
-  buffers.copy_(MeanOfBuffers(average_buffers_.defined() ? average_buffers_ : model().buffers(), true));
+  const at::Tensor& mine = average_buffers_.defined() ? average_buffers_ : model().buffers();
+  buffers.copy_(MeanOfBuffers(mine, true, everyone()));
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

@@ -151,11 +151,28 @@ void Validate(const TrainConfig& c) {
         "--overlap is {} with --sync ssgd, whose step needs the mean gradient at once; leave it out",
         c.overlap));
   }
+  if (c.group_size < 1 || c.workers % c.group_size != 0) {
+    throw UsageError(
+        fmt::format("--group-size is {}; it must divide the number of workers, {}", c.group_size, c.workers));
+  }
+  if (c.group_period < 0 || c.group_period > c.period) {
+    throw UsageError(
+        fmt::format("--group-period is {}; it must be from 1 to the period, {}", c.group_period, c.period));
+  }
+  if (c.group_period > 0 && c.group_size == 1)
+    throw UsageError(
+        fmt::format("--group-period is {} without groups; give a --group-size too", c.group_period));
+  if (c.group_period > 0 && c.sync == "ssgd") {
+    throw UsageError(
+        fmt::format("--group-period is {} with --sync ssgd, which exchanges at every step; leave it out",
+                    c.group_period));
+  }
+  Require(c.bucket_mb >= 1e-6 && c.bucket_mb <= 1e6, "bucket-mb", c.bucket_mb, "from 0.000001 to 1000000");
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
     ValidateFinalAverage(c.final_average.value_or(0));
     Validate(c.swarm);
-    Validate(c.peers, static_cast<int>(c.workers));
+    Validate(c.peers, static_cast<int>(c.workers / c.group_size));
   } catch (const UsageError& error) {
     throw UsageError(std::string("--") + error.what());
   }
@@ -190,6 +207,9 @@ SyncOptions SyncOptionsOf(const TrainConfig& config) {
   options.buffers = config.buffers;
   options.wire = config.wire;
   options.overlap = config.overlap;
+  options.group_size = static_cast<int>(config.group_size);
+  options.group_period = config.group_period;
+  options.bucket_bytes = static_cast<std::int64_t>(1e6 * config.bucket_mb);
   options.clip_grad_norm = config.clip_grad_norm;
   options.final_average = config.final_average;
   return options;

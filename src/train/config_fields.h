@@ -94,6 +94,15 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("overlap", c.overlap,
         "exchange while the next so many steps are made, and move the weights after them; 0: at once",
         kSyncGroup);
+  visit("group-size", c.group_size,
+        "so many consecutive workers, such as those of one host, average among themselves often and are one "
+        "worker for the synchronizer",
+        kSyncGroup);
+  visit("group-period", c.group_period,
+        "local steps between two averages within a group [a quarter of --period]", kSyncGroup);
+  visit("bucket-mb", c.bucket_mb,
+        "gradients are exchanged in parts of about so many megabytes, each as soon as backward has made it",
+        kSyncGroup);
   visit("recalibrate", c.recalibrate,
         "mini-batches of each worker that renew BatchNorm's statistics for the final model", kSyncGroup);
   visit("final-average", c.final_average,

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "base/first_line.h"
 #include "model/torchscript.h"
@@ -93,10 +94,6 @@ Dataset WithLabelNoise(Dataset data, const TrainConfig& config, int rank) {
 
 double LearningRate(const TrainConfig& config, int rank) {
   return config.worker_lr.empty() ? config.lr : config.worker_lr[static_cast<std::size_t>(rank)];
-}
-
-double BytesPerWorker(const CountingCommunicator& comm) {
-  return static_cast<double>(comm.traffic().bytes_all_ranks) / comm.size();
 }
 
 std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
@@ -298,15 +295,15 @@ class Recorder : public TrainObserver {
   std::optional<JsonLines> metrics_;  // rank 0 only
 };
 
-// The mean of each account over the workers. Collective.
-Ledger MeanOverWorkers(const Ledger& mine, Communicator& comm) {
-  Ledger mean;
-  const std::vector<double> all = comm.AllGather(std::vector<double>{
-      mine.setup, mine.data, mine.compute, mine.sync, mine.wait, mine.evaluate, mine.checkpoint});
-  double* const accounts[] = {&mean.setup, &mean.data,     &mean.compute,   &mean.sync,
-                              &mean.wait,  &mean.evaluate, &mean.checkpoint};
+// Each account and the bytes become the mean over the workers. Collective.
+void TakeMeansOverWorkers(Ledger& ledger, SentBytes& sent, Communicator& comm) {
+  double* const accounts[] = {&ledger.setup,      &ledger.data, &ledger.compute,
+                              &ledger.sync,       &ledger.wait, &ledger.evaluate,
+                              &ledger.checkpoint, &sent.all,    &sent.between_hosts};
+  std::vector<double> mine;
+  for (double* const account : accounts) mine.push_back(std::exchange(*account, 0));
+  const std::vector<double> all = comm.AllGather(mine);
   for (std::size_t i = 0; i < all.size(); ++i) *accounts[i % std::size(accounts)] += all[i] / comm.size();
-  return mean;
 }
 
 void Train(const TrainConfig& config, const WorkerContext& context) {
@@ -326,12 +323,13 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape, config.amp);
   FlatParams params(*model);
   const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
-  LinkedCommunicator linked(comm, config.link);
-  CountingCommunicator counted(config.link.emulated() ? linked : comm);
+  const int group_size = static_cast<int>(config.group_size);
+  LinkedCommunicator linked(comm, config.link, group_size);
+  CountingCommunicator counted(linked, group_size);
   SyncOptions sync_options = SyncOptionsOf(config);
   sync_options.total_steps = total_steps;
   sync_options.trace = true;
-  sync_options.bytes_sent = [&] { return BytesPerWorker(counted); };
+  sync_options.bytes_sent = [&] { return counted.sent().all; };
   if (config.fitness == Fitness::kProbe || config.guard)
     sync_options.probe = MakeProbe(*model, *clean.train, split);
   const auto sync = MakeSynchronizer(config.sync, params, counted, sync_options);
@@ -341,7 +339,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   Trainer trainer(
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
       {total_steps, config.log_every, config.loader_threads, config.recalibrate,
-       RecipeOf(config, comm.rank(), context.device, *model), [&] { return BytesPerWorker(counted); }});
+       RecipeOf(config, comm.rank(), context.device, *model), [&] { return counted.sent(); }});
   Recorder recorder(files, config, context);
   comm.Barrier();
   const double setup_seconds = MonotonicSeconds() - context.started;
@@ -356,7 +354,8 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   result.ledger.checkpoint = timer.Lap();
   comm.Barrier();
   result.ledger.wait += timer.Lap();
-  const Ledger ledger = MeanOverWorkers(result.ledger, comm);
+  const Ledger& ledger = result.ledger;
+  TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
   if (comm.rank() != 0) return;
 
   Json summary = {
@@ -371,7 +370,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
       {"test_loss", result.test.loss},
       {"train_loss", result.train_loss},
       {"final_model", sync->final_model()},
-      {"bytes_sent_per_worker", result.bytes_sent},
+      {"bytes_sent_per_worker", result.bytes_sent.all},
       {"left_out_rounds", recorder.times_left_out()},
       {"setup_seconds", ledger.setup},
       {"data_seconds", ledger.data},
@@ -388,6 +387,10 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   };
   if (context.device.is_cuda()) summary["versions"]["gpu"] = DescribeGpu(context.device.index());
   if (config.link.emulated()) summary["emulated_link"] = ToString(config.link);
+  if (group_size > 1) {
+    summary["group_size"] = group_size;
+    summary["bytes_sent_between_groups_per_worker"] = result.bytes_sent.between_hosts;
+  }
   if (result.validation) {
     summary["validation_accuracy"] = result.validation->accuracy;
     summary["validation_loss"] = result.validation->loss;

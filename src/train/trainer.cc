@@ -86,9 +86,11 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   TrainObserver::Epoch record;
   TrainResult result;
   for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const double bytes_before = options_.bytes_sent();
+    const SentBytes before = options_.bytes_sent();
     const double train_loss = TrainEpoch(observer);
-    result.bytes_sent += options_.bytes_sent() - bytes_before;
+    const SentBytes after = options_.bytes_sent();
+    result.bytes_sent.all += after.all - before.all;
+    result.bytes_sent.between_hosts += after.between_hosts - before.between_hosts;
     timer.Lap();
     record = EvaluateEpoch(epoch, train_loss, epoch + 1 == num_epochs);
     observer.OnEpoch(record);
@@ -182,10 +184,15 @@ at::Tensor Trainer::Backward() {
     }
     if (recipe.accumulate > 1)
       part_loss = part_loss * (static_cast<double>(end - begin) / static_cast<double>(batch));
-    const auto gradients =
-        torch::autograd::grad({part_loss}, trained_, /*grad_outputs=*/{}, /*retain_graph=*/false,
-                              /*create_graph=*/false, /*allow_unused=*/true);
-    TakeGradients(trained_, gradients, part == 0 ? Taking::kPut : Taking::kAdd);
+    if (part + 1 == recipe.accumulate && parts_.sync.ExpectGradients()) {
+      if (part == 0) parts_.params.ZeroGrad();
+      part_loss.backward();
+    } else {
+      const auto gradients =
+          torch::autograd::grad({part_loss}, trained_, /*grad_outputs=*/{}, /*retain_graph=*/false,
+                                /*create_graph=*/false, /*allow_unused=*/true);
+      TakeGradients(trained_, gradients, part == 0 ? Taking::kPut : Taking::kAdd);
+    }
     loss = loss.defined() ? loss + part_loss.detach() : part_loss.detach();
   }
   return loss;

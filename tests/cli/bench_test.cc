@@ -29,6 +29,21 @@ TEST(Bench, ExchangesOfEveryKindAreTimedAndVerified) {
   }
 }
 
+TEST(Bench, GroupsAreVerifiedAndTheirLeadersCounted) {
+  for (const char* backend : {"processes", "threads"}) {
+    for (const char* sync : {"informed-pso-ps", "ssgd"}) {
+      const Json result =
+          Bench({"exchange", "--sync", sync, "--workers=4", "--group-size=2", "--parameters=10000",
+                 "--repetitions=2", std::string("--backend=") + backend});
+      EXPECT_LE(result.at("error"), 1e-6);
+      EXPECT_EQ(result.at("group_size"), 2);
+      // Two leaders, there and back, and some numbers.
+      EXPECT_NEAR(result.at("bytes_between_groups"), 2 * 4 * 10000, 500);
+      EXPECT_GT(result.at("bytes_sent_per_worker"), 4 * 10000);
+    }
+  }
+}
+
 TEST(Bench, AnEmulatedLinkIsInTheTime) {
   const Json result = Bench({"exchange", "--sync=average", "--workers=2", "--parameters=100",
                              "--repetitions=2", "--backend=threads", "--link=1gbit,30ms"});

@@ -27,7 +27,8 @@ TEST_F(HelpTest, Version) {
 
 TEST_F(HelpTest, OfTheToolNamesTheCommandsAndTheExitCodes) {
   const std::string help = Output({"--help"});
-  for (const char* command : {"train", "compare", "evaluate", "data", "bench", "info"}) EXPECT_THAT(help, HasSubstr(command));
+  for (const char* command : {"train", "compare", "evaluate", "data", "bench", "info"})
+    EXPECT_THAT(help, HasSubstr(command));
   EXPECT_THAT(help, AllOf(HasSubstr("Exit codes"), HasSubstr("128+signal"), HasSubstr("--version")));
   EXPECT_THAT(help, ::testing::Not(HasSubstr("worker "))) << "that one is not for people";
   EXPECT_EQ(Output({"-h"}), help);

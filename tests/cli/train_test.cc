@@ -109,6 +109,22 @@ INSTANTIATE_TEST_SUITE_P(, EverySync,
                                            "diloco", "leader"),
                          [](const auto& info) { return TestName(info.param); });
 
+TEST_F(TrainTest, GroupsTrainTheSameModelOnBothBackends) {
+  for (const std::string backend : {"processes", "threads"}) {
+    RunWell(Train(backend, {"--sync=informed-pso-ps", "--workers=4", "--group-size=2", "--period=4",
+                            "--seed=5", "--backend=" + backend}));
+    const Json summary = Summary(backend);
+    EXPECT_EQ(summary.at("group_size"), 2);
+    EXPECT_LT(summary.at("bytes_sent_between_groups_per_worker"),
+              0.5 * summary.at("bytes_sent_per_worker").get<double>());
+    EXPECT_GT(summary.at("bytes_sent_between_groups_per_worker"), 0);
+  }
+  EXPECT_LT(LargestDifference(Path("processes/model.safetensors"), Path("threads/model.safetensors")), 1e-4);
+  EXPECT_EQ(Summary("processes").at("bytes_sent_per_worker"), Summary("threads").at("bytes_sent_per_worker"));
+  RunWell(Train("plain", {"--workers=2"}));
+  EXPECT_FALSE(Summary("plain").contains("group_size"));
+}
+
 TEST_F(TrainTest, ALearningRateOfZeroLeavesTheInitialWeights) {
   RunWell(Train("alone", {"--lr=0", "--workers=1", "--sync=ssgd"}));
   RunWell(Train("processes", {"--lr=0", "--workers=4", "--sync=average"}));

@@ -147,6 +147,28 @@ inline void CheckManyInARow(Communicator& comm) {
   }
 }
 
+// Odd and even ranks by themselves; then the first rank alone, beside the others' group.
+inline void CheckSplit(Communicator& comm) {
+  const auto halves = comm.Split(comm.rank() % 2);
+  Require(halves != nullptr, "a color without a group");
+  Require(halves->rank() == comm.rank() / 2, "rank in a split");
+  Require(halves->size() == (comm.size() + 1 - comm.rank() % 2) / 2, "size of a split");
+  CheckAllReduceSum(*halves);
+  CheckBroadcast(*halves);
+  CheckAllToAll(*halves);
+  comm.Barrier();
+  const auto rest = comm.Split(comm.rank() == 0 ? -1 : 5);
+  Require((rest == nullptr) == (comm.rank() == 0), "who is in no group");
+  if (rest) {
+    Require(rest->AllGather(comm.rank()).front() == 1, "the order of the ranks in a split");
+    CheckAllReduceWithFactors(*rest);
+    const auto again = rest->Split(rest->rank() == 0 ? 0 : 1);
+    Require(again->size() == (rest->rank() == 0 ? 1 : rest->size() - 1), "size of a split's split");
+    CheckAllGatherOfNumbers(*again);
+  }
+  CheckAllReduceSum(comm);
+}
+
 inline void CheckCollectives(Communicator& comm) {
   CheckAllReduceSum(comm);
   CheckBroadcast(comm);
@@ -156,6 +178,7 @@ inline void CheckCollectives(Communicator& comm) {
   CheckAllReduceWithFactors(comm);
   CheckLargeTensors(comm);
   CheckManyInARow(comm);
+  CheckSplit(comm);
 }
 
 }  // namespace swarmsync::testing

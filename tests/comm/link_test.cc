@@ -88,5 +88,27 @@ TEST_P(LinkedCommunicatorTest, LetsEachCollectiveLastAsLong) {
   });
 }
 
+TEST(LinkedCommunicator, AGroupWithinAHostHasNoLink) {
+  RunRanks(4, [](Communicator& comm) {
+    LinkedCommunicator linked(comm, kLink, /*ranks_per_host=*/2);
+    const auto within = linked.Split(comm.rank() / 2), between = linked.Split(comm.rank() % 2);
+    const auto seconds = [](Communicator& group) {
+      const at::Tensor tensor = torch::ones({10'000});
+      const double begin = MonotonicSeconds();
+      group.AllReduceSum(tensor);
+      return MonotonicSeconds() - begin;
+    };
+    EXPECT_LT(seconds(*within), 0.5 * kLink.AllReduceSeconds(2, 40'000));
+    EXPECT_GE(seconds(*between), kLink.AllReduceSeconds(2, 40'000));
+  });
+}
+
+TEST(LinkedCommunicator, WithoutALinkItPassesOn) {
+  RunRanks(2, [](Communicator& comm) {
+    LinkedCommunicator linked(comm, {});
+    testing::CheckCollectives(linked);
+  });
+}
+
 }  // namespace
 }  // namespace swarmsync

@@ -47,6 +47,21 @@ TEST_P(ThreadWorldTest, AllReduceWithFactorsLeavesRanksOut) {
 }
 TEST_P(ThreadWorldTest, LargeTensorsArriveWhole) { RunRanks(size(), testing::CheckLargeTensors); }
 TEST_P(ThreadWorldTest, CollectivesFollowEachOther) { RunRanks(size(), testing::CheckManyInARow); }
+TEST_P(ThreadWorldTest, SplitsIntoGroupsOfTheirOwn) { RunRanks(size(), testing::CheckSplit); }
+
+TEST(ThreadWorldSplit, FailsWithTheWorld) {
+  ThreadWorld world(4);
+  const auto message = MessageOf<CommError>([&] {
+    world.Run([&](int rank) {
+      const auto comm = world.Connect(rank);
+      const auto group = comm->Split(rank / 2);
+      if (rank == 3) throw CommError("its cable was cut");
+      group->Barrier();
+      comm->Barrier();
+    });
+  });
+  EXPECT_EQ(message, "its cable was cut");
+}
 
 TEST_P(ThreadWorldTest, BarrierWaitsForAll) {
   std::atomic<int> arrived = 0;

@@ -254,6 +254,7 @@ class ForgetfulCommunicator : public Communicator {
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     inner_.AllToAllBytes(mine, bytes, all);
   }
+  std::unique_ptr<Communicator> Split(int color) override { return inner_.Split(color); }
 
  private:
   Communicator& inner_;

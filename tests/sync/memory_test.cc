@@ -121,6 +121,16 @@ TEST_P(MemoryTest, AnExchangeTakesNoneOfTheModelsSize) {
   if (GetParam() != "ssgd") {
     EXPECT_EQ(UseOf(GetParam(), overlapped).large_pieces, 0);
   }
+  SyncOptions grouped;
+  grouped.group_size = 2;
+  EXPECT_EQ(UseOf(GetParam(), grouped).large_pieces, 0);
+}
+
+TEST_P(MemoryTest, GroupsTakeOneCopyMore) {
+  SyncOptions options;
+  options.group_size = 2;
+  const double more = GetParam() == "ssgd" ? 0 : 4;
+  EXPECT_NEAR(UseOf(GetParam(), options).bytes_for_each_parameter, Expected().at(GetParam()) + more, 0.01);
 }
 
 TEST_P(MemoryTest, OverlapTakesTwoCopiesMoreAndInt8AtMostFour) {

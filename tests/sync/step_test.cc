@@ -450,6 +450,7 @@ class FaultyCommunicator : public Communicator {
     if (fault_ == Fault::kAllReduce) Fail({});
     inner_.AllToAllBytes(mine, bytes, all);
   }
+  std::unique_ptr<Communicator> Split(int color) override { return inner_.Split(color); }
 
  private:
   [[noreturn]] static void Fail(const at::Tensor& spoilt) {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,16 @@ class Communicator {
   // Of `mine` (size * bytes) the r-th part goes to rank r; `all` (size * bytes) receives the parts for this
   // rank, by rank. The two do not overlap.
   virtual void AllToAllBytes(const void* mine, std::size_t bytes, void* all) = 0;
+
+  // A group of its own for all ranks that give the same color, in the order of their ranks here; null where
+  // the color is negative. It may be used beside this one, by another thread too, and may outlive it.
+  virtual std::unique_ptr<Communicator> Split(int color) = 0;
+
+ protected:
+  // The ranks that give the same color, in their order. Collective: one all-gather.
+  std::vector<int> RanksOfColor(int color);
+  // Whether those ranks are, where every so many ranks are on a host.
+  static bool OnOneHost(const std::vector<int>& ranks, int ranks_per_host);
 };
 
 }  // namespace swarmsync

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "swarmsync/comm/communicator.h"
 
@@ -20,11 +21,19 @@ struct Traffic {
   std::int64_t bytes_all_ranks = 0;
 };
 
+// Bytes that a rank sends.
+struct SentBytes {
+  double all = 0;
+  double between_hosts = 0;  // by groups whose ranks are on several
+};
+
 // Passes every call on and counts it. Borrows `inner`. Same threads and failures as `inner`; a call that
 // failed is counted, for some of its bytes were sent.
 class CountingCommunicator : public Communicator {
  public:
-  explicit CountingCommunicator(Communicator& inner) : inner_(inner) {}
+  // ranks_per_host: ranks 0 to ranks_per_host - 1 are on one host, the next so many on another.
+  explicit CountingCommunicator(Communicator& inner, int ranks_per_host = 1);
+  ~CountingCommunicator() override;
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
@@ -32,14 +41,24 @@ class CountingCommunicator : public Communicator {
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
+  std::unique_ptr<Communicator> Split(int color) override;  // is counted too
 
-  const Traffic& traffic() const { return traffic_; }
+  // Of this group, without those that were split off. Any thread.
+  Traffic traffic() const;
+
+  // Sent by this rank up to now, in this group and in those split off from it, each with the mean over its
+  // ranks. Any thread.
+  SentBytes sent() const;
 
  private:
+  struct Tally;
   std::int64_t FromEachToEach(std::size_t bytes) const;
+  void Count(std::int64_t Traffic::*calls, std::int64_t bytes_all_ranks);
 
+  std::unique_ptr<Communicator> owned_;  // of a group that was split off
   Communicator& inner_;
-  Traffic traffic_;
+  int ranks_per_host_;
+  std::shared_ptr<Tally> tally_;
 };
 
 }  // namespace swarmsync

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -37,12 +38,15 @@ struct Link {
 Link ParseLink(std::string_view text);
 std::string ToString(const Link& link);
 
-// Passes every call on and lets it last at least as long as it would on the link. The ranks first wait for
-// the last one, in a small all-gather of `inner`, as they would in the collective itself; from then on the
-// time counts. Borrows `inner`. Same threads and failures as `inner`.
+// Passes every call on and, where a link is emulated, lets it last at least as long as it would on the link.
+// The ranks then first wait for the last one, in a small all-gather of `inner`, as they would in the
+// collective itself; from then on the time counts. Borrows `inner`. Same threads and failures as `inner`.
 class LinkedCommunicator : public Communicator {
  public:
-  LinkedCommunicator(Communicator& inner, const Link& link) : inner_(inner), link_(link) {}
+  // ranks_per_host: every so many ranks, from 0 on, are on one host. A group that is split off within a host
+  // has no link.
+  LinkedCommunicator(Communicator& inner, const Link& link, int ranks_per_host = 1)
+      : inner_(inner), link_(link), ranks_per_host_(ranks_per_host) {}
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
@@ -50,13 +54,17 @@ class LinkedCommunicator : public Communicator {
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
+  std::unique_ptr<Communicator> Split(int color) override;
 
  private:
-  template <class Collective>
-  void Last(double seconds, Collective&& collective);
+  // seconds(): of the collective on the link.
+  template <class Seconds, class Collective>
+  void Last(Seconds&& seconds, Collective&& collective);
 
+  std::unique_ptr<Communicator> owned_;  // of a group that was split off
   Communicator& inner_;
   Link link_;
+  int ranks_per_host_;
 };
 
 }  // namespace swarmsync

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ class FlatParams {
   };
 
   explicit FlatParams(torch::nn::Module& module);
+  ~FlatParams();
   FlatParams(const FlatParams&) = delete;
   FlatParams& operator=(const FlatParams&) = delete;
 
@@ -74,6 +76,11 @@ class FlatParams {
   // clip_grad_norm_ does. One that is not finite stays as it is.
   void ClipGradients(double max_norm);
 
+  // Calls on_gradient(slot) when a backward() has put or added a gradient where it lies, for each that
+  // trains; what it throws, backward() throws. From the thread of that backward(), which for the CPU is the
+  // one that calls it. One callback at a time; nullptr: none.
+  void WatchGradients(std::function<void(std::size_t slot)> on_gradient);
+
   // Takes back parameters, gradients and buffers that something replaced (`zero_grad` with set_to_none, an
   // assignment to `.data`): their values are copied into their slots and the views restored. Cheap when none
   // strayed. Returns how many tensors had strayed. Throws UsageError when one has changed its shape, type or
@@ -81,12 +88,14 @@ class FlatParams {
   int Readopt();
 
  private:
-  FlatParams() = default;
+  FlatParams();
   int ReadoptGradient(std::size_t slot);
 
   std::vector<Slot> slots_, buffer_slots_;
   std::vector<at::Tensor> parameters_, module_buffers_;  // the module's own, by slot
   std::vector<at::Tensor> gradient_views_;               // by slot
+  struct Watch;
+  std::unique_ptr<Watch> watch_;
   std::int64_t num_params_ = 0;
   at::Tensor weights_, weight_message_, gradients_, gradient_message_, buffers_;
 };

@@ -71,6 +71,12 @@ struct SyncOptions {
   Wire wire = Wire::kFp32;   // of weights and gradients; buffers and momenta travel whole
   std::int64_t overlap = 0;  // an exchange runs while the next steps are made and is applied so many steps
                              // late, or at Drain(); at most the period. 0: at once
+  int group_size = 1;  // above 1: so many consecutive ranks, such as those of one host, are one worker for
+                       // the algorithm, which their leader speaks for (docs/synchronizers.md). Divides the
+                       // number of ranks. Finish() then wants total_steps
+  std::int64_t group_period = 0;  // local steps between two averages of the weights within a group, at most
+                                  // the period; 0: a quarter of it, at least 1
+  std::int64_t bucket_bytes = 4'000'000;  // gradients travel in parts of about this size (ExpectGradients())
   double clip_grad_norm =
       0;  // above 0: the gradient is scaled down to this norm, after gradients were exchanged
   std::optional<double> final_average;  // p > 0: the final model is the average of the positions after all
@@ -78,7 +84,7 @@ struct SyncOptions {
                                         // position. Left open, it is the synchronizer's default
   bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
   bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
-  std::function<double()> bytes_sent;  // by a worker up to now, for the traces. Local
+  std::function<double()> bytes_sent;  // by this worker up to now, for the traces. Local; any thread
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
                                   // Local. Fitness::kProbe needs it; the guard judges by it, or by the
                                   // round's fitness when there is none
@@ -100,8 +106,8 @@ std::vector<std::string> OptionsOf(std::string_view synchronizer);
 double RelativeCost(std::string_view synchronizer);
 
 // The options with what was left open filled in by the defaults of the synchronizer of that name; inertia and
-// slow_beta depend on the period and the local momentum, social on the period. Throws UsageError for an
-// unknown name.
+// slow_beta depend on the period and the local momentum, social and group_period on the period. Throws
+// UsageError for an unknown name.
 SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options);
 
 }  // namespace swarmsync

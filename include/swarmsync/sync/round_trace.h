@@ -16,7 +16,7 @@ struct RoundTrace {
   double pull = 0;          // |x' - y|: what the exchange moved
   double move = 0;          // |x' - x|: the whole round, the velocity of a swarm with velocity `total`
   double seconds = 0;       // in the exchange, waiting included
-  double bytes = 0;         // sent by a worker for it, the mean (SyncOptions::bytes_sent)
+  double bytes = 0;         // sent for it (SyncOptions::bytes_sent)
   bool left_out = false;    // by the guard
   double inertia = 0;       // of this worker; NaN for synchronizers that have none
   WeightSketch end;         // of y

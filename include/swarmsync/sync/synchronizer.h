@@ -23,6 +23,10 @@ class Optimizer;
 
 namespace swarmsync {
 
+class GradientMean;
+class HostGroups;
+class MomentaMean;
+
 // When a rank stood in front of a collective operation and how long it took, waiting included, by the clock
 // of base/clock.h.
 struct SyncSpan {
@@ -55,6 +59,13 @@ class Synchronizer {
   virtual std::string_view name() const = 0;
   std::int64_t period() const { return options_.period; }
 
+  // Says that the next backward() is the last one before Step(), with nothing done to the gradients after it.
+  // Where gradients are exchanged they are then sent while it runs, in buckets, each once all its gradients
+  // are there; Step() waits for them. Optional; not all ranks need to call it. Until Step() nobody else may
+  // call the communicator. Returns whether something will be sent so: not where weights are exchanged, not
+  // with another wire than fp32, not on a GPU, and not where there is but one bucket. Local.
+  bool ExpectGradients();
+
   // Ends one mini-batch, after backward(): the optimizer's step and, when a round is complete, the exchange.
   // Collective at the steps that exchange, local at the others. With SyncOptions::overlap such a step begins
   // the exchange, on a thread of its own that calls the communicator, and a later one, which may wait for it,
@@ -67,6 +78,8 @@ class Synchronizer {
   // without contributing, until all have finished. Collective; ranks may come here after different numbers of
   // steps. With total_steps given and reached there is nothing left to do; without, it costs one exchange
   // more.
+  //
+  // With groups and steps left to total_steps: UsageError.
   void Finish();
 
   // Finishes the exchange that is under way, if one is. To be called by all ranks after the same step, before
@@ -160,12 +173,17 @@ class Synchronizer {
   bool under_way() const;
   void BeginExchange(const Turn& turn);
   void ApplyExchange();
+  // All ranks; comm() has the groups as ranks, where there are groups.
+  Communicator& everyone();
+  void AverageGroup();
+  void JoinGroup(Turn& turn);
+  void ExchangeRound(double fitness);
   bool exchanges_gradients() const { return only_gradients() || exchanged_steps_ < options_.warmup_steps; }
   int RunExchange(const Turn& turn);
+  GradientMean& gradients();
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
   bool ExchangeBuffers(const Turn& turn);
-  at::Tensor MeanOfBuffers(const at::Tensor& mine, bool works);
   void SettleMomentum(torch::optim::Optimizer* optimizer, bool works);
   void BeginRounds();
   double NextPartOfAverage();
@@ -184,8 +202,10 @@ class Synchronizer {
   std::int64_t round_steps_ = 0;      // since the last exchange
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
-  std::unique_ptr<class MomentaMean> momenta_;
-  std::unique_ptr<class GradientMean> gradients_;
+  std::unique_ptr<HostGroups> groups_;  // with options_.group_size above 1
+  at::Tensor group_mean_;
+  std::unique_ptr<MomentaMean> momenta_;
+  std::unique_ptr<GradientMean> gradients_;
   std::unique_ptr<Overlap> overlap_;  // with options_.overlap
   bool finished_ = false;
   bool moved_ = false;             // by an exchange, and the momentum has not been settled since

@@ -99,8 +99,11 @@ struct TrainConfig {
   MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
   BuffersAtSync buffers = BuffersAtSync::kAverage;
   Wire wire = Wire::kFp32;
-  std::int64_t overlap = 0;      // steps
-  std::int64_t recalibrate = 0;  // mini-batches
+  std::int64_t overlap = 0;       // steps
+  std::int64_t group_size = 1;    // workers
+  std::int64_t group_period = 0;  // 0: a quarter of the period
+  double bucket_mb = 4;           // of gradients, in millions of bytes
+  std::int64_t recalibrate = 0;   // mini-batches
   std::optional<double> final_average;
   bool guard = false;
   PeerOptions peers;

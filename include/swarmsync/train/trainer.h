@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/data/augmenter.h"
 #include "swarmsync/data/batch_loader.h"
 #include "swarmsync/data/dataset.h"
@@ -59,7 +60,7 @@ struct TrainerOptions {
   std::int64_t loader_threads = 1;
   std::int64_t recalibrate = 0;  // mini-batches of each worker that renew the final model's buffers
   Recipe recipe;
-  std::function<double()> bytes_sent = [] { return 0.0; };  // by a worker up to now, the mean
+  std::function<SentBytes()> bytes_sent = [] { return SentBytes(); };  // by this worker up to now
 };
 
 struct TrainResult {
@@ -69,7 +70,7 @@ struct TrainResult {
   std::optional<Evaluation> validation;
   Ledger ledger;  // of this rank, without the caller's setup and checkpoint
   double samples_per_second = 0;
-  double bytes_sent = 0;  // by a worker in training, the mean; without evaluation and the final model
+  SentBytes bytes_sent;  // by this worker in training, without evaluation and the final model
 };
 
 // What a training is made of. All is borrowed.
