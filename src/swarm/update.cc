@@ -49,6 +49,8 @@ void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
     float* __restrict x0 = kTotal ? span.start + begin : nullptr;
     const float* __restrict p = kPersonal ? span.personal_best + begin : nullptr;
     const float* __restrict g = kGlobal ? span.global_best + begin : nullptr;
+    // They are apart, and too many for the compiler to compare them all by pairs at run time.
+#pragma GCC ivdep
     for (std::int64_t i = 0; i < count; ++i) {
       const MovedElement moved = MoveElement<kTotal, kPersonal, kGlobal>(
           x[i], v[i], kTotal ? x0[i] : 0, kPersonal ? p[i] : 0, kGlobal ? g[i] : 0, w, kPersonal ? c1[i] : 0,
