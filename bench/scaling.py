@@ -10,6 +10,7 @@ again. Python's standard library only.
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -17,7 +18,10 @@ from experiment import ROOT, TOOL
 
 RECORDS = ROOT / "docs/results/speed/scaling.jsonl"
 SYNCS = ("pso-ps", "average")
+TITLES = {"processes": "processes through Gloo", "shared memory": "processes through shared memory", "threads": "threads"}
 GRID = [("processes", workers, parameters) for workers in (1, 2, 4, 8, 16) for parameters in (10**4, 10**5, 10**6, 10**7)]
+GRID += [("shared memory", workers, parameters) for workers in (2, 4, 8, 16) for parameters in (10**4, 10**5, 10**6, 10**7)]
+GRID += [("shared memory", 4, 10**8)]
 GRID += [("threads", workers, parameters) for workers in (1, 2, 4, 16, 64) for parameters in (10**4, 10**6)]
 GRID += [("processes", 1, 10**8), ("processes", 4, 10**8)]
 
@@ -44,9 +48,11 @@ def run():
             if key in known:
                 continue
             repetitions = 50 if parameters <= 10**6 else 10 if parameters <= 10**7 else 3
-            command = [TOOL, "bench", "exchange", f"--sync={sync}", f"--backend={backend}", f"--workers={workers}",
+            command = [TOOL, "bench", "exchange", f"--sync={sync}", f"--workers={workers}",
+                       f"--backend={'threads' if backend == 'threads' else 'processes'}",
                        f"--parameters={parameters}", f"--repetitions={repetitions}", "--final-average=0"]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
+                                  env={**os.environ, "SWARMSYNC_SHM_DISABLE": str(int(backend == "processes"))})
             record = {"key": key, "milliseconds": json.loads(done.stdout)["milliseconds"]}
             with RECORDS.open("a") as file:
                 file.write(json.dumps(record) + "\n")
@@ -54,9 +60,9 @@ def run():
 
 
 def show_measured(known):
-    for backend in ("processes", "threads"):
+    for backend in ("processes", "shared memory", "threads"):
         columns = sorted({key[3] for key in known if key[1] == backend})
-        print(f"\n{backend}, medians in ms\n\n| synchronizer | workers | " + " | ".join(f"{n:.0e}" for n in columns) + " |")
+        print(f"\n{TITLES[backend]}, medians in ms\n\n| synchronizer | workers | " + " | ".join(f"{n:.0e}" for n in columns) + " |")
         print("| --- | ---: |" + " ---: |" * len(columns))
         for sync in SYNCS:
             for workers in sorted({key[2] for key in known if key[1] == backend}):

@@ -7,6 +7,7 @@
 
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/gloo.h"
+#include "swarmsync/comm/shared_memory.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/launch/supervisor.h"
 
@@ -101,7 +102,7 @@ std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& optio
   } else {
     gloo.rendezvous = MasterFromEnvironment(*launched);
   }
-  return ConnectGloo(gloo);
+  return ThroughSharedMemory(ConnectGloo(gloo), options.timeout);
 }
 
 }  // namespace swarmsync

@@ -7,6 +7,7 @@
 //   for 100
 //            rounds more, and prints "done"
 //   traffic  compares what CountingCommunicator charges with what the kernel counted
+//   shared-check, shared-loop  the same through memory that the ranks share
 // Exit codes: 0 all is well; 4 CommError, whose text is printed; 1 anything else.
 
 #include <ATen/ATen.h>
@@ -28,6 +29,7 @@
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/gloo.h"
+#include "swarmsync/comm/shared_memory.h"
 
 namespace swarmsync::testing {
 namespace {
@@ -111,7 +113,6 @@ void Traffic(Communicator& comm) {
 }
 
 int Run(const std::vector<std::string>& arguments) {
-  const std::string& mode = arguments.at(1);
   GlooOptions options;
   options.rank = std::stoi(arguments.at(2));
   options.size = std::stoi(arguments.at(3));
@@ -121,7 +122,15 @@ int Run(const std::vector<std::string>& arguments) {
   } else {
     options.rendezvous = TcpRendezvous{"127.0.0.1", std::stoi(arguments.at(6)), options.rank == 0, "test"};
   }
-  const auto comm = ConnectGloo(options);
+  std::unique_ptr<Communicator> comm = ConnectGloo(options);
+  const std::string shared = "shared-";
+  const bool shares = arguments.at(1).rfind(shared, 0) == 0;
+  if (shares) {
+    const Communicator* const gloo = comm.get();
+    comm = ThroughSharedMemory(std::move(comm), options.timeout);
+    Require(options.size == 1 || comm.get() != gloo, "no memory is shared");
+  }
+  const std::string mode = arguments.at(1).substr(shares ? shared.size() : 0);
   Require(comm->rank() == options.rank && comm->size() == options.size, "rank and size");
   if (mode == "check") {
     CheckCollectives(*comm);

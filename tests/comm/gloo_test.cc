@@ -15,6 +15,7 @@
 
 #include "support/child_process.h"
 #include "support/errors.h"
+#include "support/test_name.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -145,6 +146,7 @@ class GlooTest : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Ranks, GlooTest, ::testing::Range(1, 9));
 
 TEST_P(GlooTest, EveryCollectiveGivesItsResult) { Group("check", GetParam(), 60).StartAll().ExpectSuccess(); }
+TEST_P(GlooTest, AndThroughSharedMemory) { Group("shared-check", GetParam(), 60).StartAll().ExpectSuccess(); }
 
 class GlooTrafficTest : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Ranks, GlooTrafficTest, ::testing::Range(2, 6));
@@ -155,8 +157,12 @@ TEST_P(GlooTrafficTest, TheKernelSendsWhatTheLedgerSays) {
 
 TEST(Gloo, MeetsOverTcp) { Group("check", 3, 60, Group::Meet::kTcp).StartAll().ExpectSuccess(); }
 
-TEST(GlooFault, AKilledRankEndsTheOthersLongBeforeTheTimeout) {
-  Group group("loop", 3, /*timeout=*/200);
+class GlooFault : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(, GlooFault, ::testing::Values("loop", "shared-loop"),
+                         [](const auto& info) { return testing::TestName(info.param); });
+
+TEST_P(GlooFault, AKilledRankEndsTheOthersLongBeforeTheTimeout) {
+  Group group(GetParam(), 3, /*timeout=*/200);
   group.StartAll().WaitUntilReady();
   const double begin = MonotonicSeconds();
   group[1].Signal(SIGKILL);
@@ -168,8 +174,8 @@ TEST(GlooFault, AKilledRankEndsTheOthersLongBeforeTheTimeout) {
   EXPECT_EQ(group[1].Wait(), 128 + SIGKILL);
 }
 
-TEST(GlooFault, AStoppedRankEndsTheOthersAfterTheTimeout) {
-  Group group("loop", 3, /*timeout=*/15);  // they must meet in time, too
+TEST_P(GlooFault, AStoppedRankEndsTheOthersAfterTheTimeout) {
+  Group group(GetParam(), 3, /*timeout=*/15);  // they must meet in time, too
   group.StartAll().WaitUntilReady();
   const double begin = MonotonicSeconds();
   group[1].Signal(SIGSTOP);
@@ -177,7 +183,7 @@ TEST(GlooFault, AStoppedRankEndsTheOthersAfterTheTimeout) {
   EXPECT_LT(MonotonicSeconds() - begin, 15 + 60);
 }
 
-TEST(GlooFault, ARankThatNeverComesEndsTheRendezvousAfterTheTimeout) {
+TEST(GlooFaults, ARankThatNeverComesEndsTheRendezvousAfterTheTimeout) {
   const PrivateDirectory directory;
   const double begin = MonotonicSeconds();
   const std::string message = MessageOf<CommError>([&] {
@@ -191,7 +197,7 @@ TEST(GlooFault, ARankThatNeverComesEndsTheRendezvousAfterTheTimeout) {
       << message;
 }
 
-TEST(GlooFault, AStoreThatIsNotThereEndsTheRendezvousAfterTheTimeout) {
+TEST(GlooFaults, AStoreThatIsNotThereEndsTheRendezvousAfterTheTimeout) {
   const double begin = MonotonicSeconds();
   const int port = FreePort();
   const std::string message = MessageOf<CommError>([&] {
@@ -201,7 +207,7 @@ TEST(GlooFault, AStoreThatIsNotThereEndsTheRendezvousAfterTheTimeout) {
   EXPECT_NE(message.find(fmt::format("at 127.0.0.1:{} within 1 s", port)), std::string::npos) << message;
 }
 
-TEST(GlooFault, APortThatIsTakenIsCalledTaken) {
+TEST(GlooFaults, APortThatIsTakenIsCalledTaken) {
   Socket other;
   const int port = other.Listen();
   const std::string message = MessageOf<CommError>([&] {
@@ -211,7 +217,7 @@ TEST(GlooFault, APortThatIsTakenIsCalledTaken) {
   EXPECT_NE(message.find("the port is taken"), std::string::npos) << message;
 }
 
-TEST(GlooFault, AnInterfaceThatIsNotThereIsACommError) {
+TEST(GlooFaults, AnInterfaceThatIsNotThereIsACommError) {
   const PrivateDirectory directory;
   MessageOf<CommError>([&] {
     ConnectGloo({0, 1, FileRendezvous{directory.path() / "rendezvous"}, std::chrono::seconds(5), "nosuch0"});

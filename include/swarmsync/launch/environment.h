@@ -36,8 +36,9 @@ struct ConnectOptions {
 // The group that this process was launched into; a world of one when no launcher is seen. The ranks meet at
 // MASTER_ADDR:MASTER_PORT (where torchrun's agent hosts the store, if TORCHELASTIC_USE_AGENT_STORE says so,
 // else rank 0), or, started by swarmsync, through the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the
-// network interface. Collective. Throws UsageError for bad variables, CommError when the ranks do not meet in
-// time.
+// network interface. Ranks that are all on one host talk through memory that they share
+// (comm/shared_memory.h). Collective. Throws UsageError for bad variables, CommError when the ranks do not
+// meet in time.
 std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& options = {});
 
 }  // namespace swarmsync
