@@ -181,7 +181,7 @@ Json RunExchangeBench(const ExchangeBench& bench, Communicator& comm) {
                  {"repetitions", bench.repetitions},
                  {"milliseconds", Milliseconds(slowest)},
                  {"bytes_sent_per_worker", each(by_all_ranks.all) / comm.size()},
-                 {"bytes_between_groups", each(by_all_ranks.between_hosts)},
+                 {"bytes_between_groups_per_worker", each(by_all_ranks.between_hosts) / comm.size()},
                  {"all_reduces", each(after.all_reduces - before.all_reduces)},
                  {"broadcasts", each(after.broadcasts - before.broadcasts)},
                  {"all_gathers", each(after.all_gathers - before.all_gathers)},

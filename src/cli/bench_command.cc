@@ -62,8 +62,10 @@ int BenchExchange(ExchangeBench bench, const std::string& result_file, const Com
     throw UsageError(fmt::format("--parameters is {}; it must be at least 1", bench.parameters));
   if (bench.repetitions < 1)
     throw UsageError(fmt::format("--repetitions is {}; it must be at least 1", bench.repetitions));
+  const auto launched = DiscoverRank(GetEnvironment);
+  if (launched) config.workers = launched->size;
   Validate(config);
-  if (DiscoverRank(GetEnvironment)) {
+  if (launched) {
     SilenceLibraryLogs();
     UseThreads(static_cast<int>(config.threads_per_worker));
     const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});

@@ -49,6 +49,9 @@ std::string NewRunDirectory(const TrainConfig& config) {
   return name;
 }
 
+// Whether weights are averaged within groups.
+bool HasGroupPeriod(const TrainConfig& config) { return config.group_size > 1 && config.sync != "ssgd"; }
+
 // Fills in what the user left open, but for the device, and validates.
 TrainConfig Complete(TrainConfig config, int workers) {
   config.workers = workers;
@@ -71,6 +74,7 @@ TrainConfig Complete(TrainConfig config, int workers) {
   config.swarm = sync.swarm;
   config.peers = sync.peers;
   config.final_average = sync.final_average;
+  if (HasGroupPeriod(config)) config.group_period = sync.group_period;
   return config;
 }
 
@@ -133,6 +137,11 @@ void Warn(const TrainConfig& config, const TrainConfig& given, const CLI::App& c
         config.workers, gpus, gpus == 1 ? "is" : "are"));
   }
   for (const std::string& warning : Warnings(config.swarm)) PrintWarning(warning);
+  if (given.group_period > 0 && !HasGroupPeriod(config)) {
+    PrintWarning(
+        fmt::format("--group-period does nothing with {}",
+                    config.group_size > 1 ? "--sync ssgd" : "groups of one worker; give a --group-size"));
+  }
   for (const std::string& flag : FlagsWithoutEffect(config, command))
     PrintWarning(fmt::format("{} does nothing with --sync {}", flag, config.sync));
   if (const std::string warning = BlasWarning(); !warning.empty()) PrintWarning(warning);

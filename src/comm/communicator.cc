@@ -34,9 +34,13 @@ std::vector<int> Communicator::RanksOfColor(int color) {
   return ranks;
 }
 
-bool Communicator::OnOneHost(const std::vector<int>& ranks, int ranks_per_host) {
-  return std::all_of(ranks.begin(), ranks.end(),
-                     [&](int rank) { return rank / ranks_per_host == ranks.front() / ranks_per_host; });
+Communicator::Part Communicator::SplitOff(Communicator& whole, int color, double patience,
+                                          int ranks_per_host) {
+  const std::vector<int> ranks = whole.RanksOfColor(color);
+  const bool on_one_host = std::all_of(ranks.begin(), ranks.end(), [&](int rank) {
+    return rank / ranks_per_host == ranks.front() / ranks_per_host;
+  });
+  return {whole.Split(color, patience), on_one_host};
 }
 
 }  // namespace swarmsync

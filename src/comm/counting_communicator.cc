@@ -6,10 +6,13 @@
 namespace swarmsync {
 
 struct CountingCommunicator::Tally {
-  Tally(int group_size, bool on_one_host) : size(group_size), one_host(on_one_host) {}
+  // ranks_per_host: every so many of the group's ranks are on one host.
+  Tally(int group_size, int ranks_per_host)
+      : size(group_size),
+        leaving(size <= ranks_per_host ? 0 : static_cast<double>(size - ranks_per_host) / (size - 1)) {}
 
   const int size;
-  const bool one_host;
+  const double leaving;  // the part of a rank's bytes that goes to other hosts
   mutable std::mutex mutex;
   Traffic traffic;
   std::vector<std::shared_ptr<const Tally>> parts;  // of groups that were split off
@@ -18,15 +21,27 @@ struct CountingCommunicator::Tally {
     const std::lock_guard lock(mutex);
     const double mine = static_cast<double>(traffic.bytes_all_ranks) / size;
     sent.all += mine;
-    if (!one_host) sent.between_hosts += mine;
+    sent.between_hosts += leaving * mine;
     for (const auto& part : parts) part->AddTo(sent);
+  }
+  Traffic WithCallsOfParts() const {
+    const std::lock_guard lock(mutex);
+    Traffic sum = traffic;
+    for (const auto& part : parts) {
+      const Traffic theirs = part->WithCallsOfParts();
+      sum.all_reduces += theirs.all_reduces;
+      sum.broadcasts += theirs.broadcasts;
+      sum.all_gathers += theirs.all_gathers;
+      sum.all_to_alls += theirs.all_to_alls;
+    }
+    return sum;
   }
 };
 
 CountingCommunicator::CountingCommunicator(Communicator& inner, int ranks_per_host)
     : inner_(inner),
       ranks_per_host_(ranks_per_host),
-      tally_(std::make_shared<Tally>(inner.size(), inner.size() <= ranks_per_host)) {}
+      tally_(std::make_shared<Tally>(inner.size(), ranks_per_host)) {}
 
 CountingCommunicator::~CountingCommunicator() = default;
 
@@ -51,22 +66,17 @@ void CountingCommunicator::AllToAllBytes(const void* mine, std::size_t bytes, vo
   inner_.AllToAllBytes(mine, bytes, all);
 }
 
-std::unique_ptr<Communicator> CountingCommunicator::Split(int color) {
-  const bool one_host = OnOneHost(RanksOfColor(color), ranks_per_host_);
-  std::unique_ptr<Communicator> group = inner_.Split(color);
+std::unique_ptr<Communicator> CountingCommunicator::Split(int color, double patience) {
+  auto [group, on_one_host] = SplitOff(inner_, color, patience, ranks_per_host_);
   if (!group) return nullptr;
-  auto counting = std::make_unique<CountingCommunicator>(*group);
+  auto counting = std::make_unique<CountingCommunicator>(*group, on_one_host ? group->size() : 1);
   counting->owned_ = std::move(group);
-  counting->tally_ = std::make_shared<Tally>(counting->size(), one_host);
   const std::lock_guard lock(tally_->mutex);
   tally_->parts.push_back(counting->tally_);
   return counting;
 }
 
-Traffic CountingCommunicator::traffic() const {
-  const std::lock_guard lock(tally_->mutex);
-  return tally_->traffic;
-}
+Traffic CountingCommunicator::traffic() const { return tally_->WithCallsOfParts(); }
 
 SentBytes CountingCommunicator::sent() const {
   SentBytes sent;

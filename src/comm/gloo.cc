@@ -146,16 +146,20 @@ class GlooCommunicator : public Communicator {
     if (bytes > 0) FromEachToEach("all-to-all", mine, bytes, bytes, all);
   }
 
-  std::unique_ptr<Communicator> Split(int color) override {
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
     const std::vector<int> ranks = RanksOfColor(color);
     const std::string name = fmt::format("split {} color {}", splits_++, color);
     if (color < 0) return nullptr;
+    Options options = c10d::ProcessGroupGloo::Options::create(
+        std::chrono::duration_cast<std::chrono::milliseconds>(patience * options_->timeout));
+    options->devices = options_->devices;
+    options->threads = options_->threads;
     const auto here = std::find(ranks.begin(), ranks.end(), rank()) - ranks.begin();
     std::unique_ptr<Communicator> group;
     Guard("split", [&] {
-      group = std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::PrefixStore>(name, store_),
-                                                 static_cast<int>(here), static_cast<int>(ranks.size()),
-                                                 options_);
+      group =
+          std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::PrefixStore>(name, store_),
+                                             static_cast<int>(here), static_cast<int>(ranks.size()), options);
     });
     return group;
   }

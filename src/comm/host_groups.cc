@@ -9,14 +9,16 @@ namespace swarmsync {
 namespace {
 
 constexpr int kLeader = 0;  // its rank in its group
+// Members wait while their leader talks to others, which has a deadline for each of its own waits.
+constexpr double kPatience = 100;
 
 class Groups : public Communicator {
  public:
   Groups(Communicator& world, int group_size)
       : rank_(world.rank() / group_size),
         size_(world.size() / group_size),
-        members_(world.Split(rank_)),
-        leaders_(world.Split(world.rank() % group_size == kLeader ? 0 : -1)) {}
+        members_(world.Split(rank_, kPatience)),
+        leaders_(world.Split(world.rank() % group_size == kLeader ? 0 : -1, 1)) {}
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -37,7 +39,7 @@ class Groups : public Communicator {
     if (leaders_) leaders_->AllToAllBytes(mine, bytes, all);
     ShareBytes(all, bytes);
   }
-  std::unique_ptr<Communicator> Split(int) override {
+  std::unique_ptr<Communicator> Split(int, double) override {
     throw UsageError("a world whose ranks are groups cannot be split");
   }
 
@@ -80,7 +82,9 @@ class Everyone : public Communicator {
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     world_.AllToAllBytes(mine, bytes, all);
   }
-  std::unique_ptr<Communicator> Split(int color) override { return world_.Split(color); }
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
+    return world_.Split(color, patience);
+  }
 
  private:
   Communicator &world_, &members_, &groups_;
@@ -93,7 +97,7 @@ HostGroups::HostGroups(Communicator& world, int group_size) {
     throw UsageError(
         fmt::format("group_size is {}; it must divide the number of workers, {}", group_size, world.size()));
   }
-  members_ = world.Split(world.rank() / group_size);
+  members_ = world.Split(world.rank() / group_size, 1);
   groups_ = std::make_unique<Groups>(world, group_size);
   everyone_ = std::make_unique<Everyone>(world, *members_, *groups_);
 }

@@ -107,11 +107,10 @@ void LinkedCommunicator::AllToAllBytes(const void* mine, std::size_t bytes, void
   Last([&] { return link_.AllToAllSeconds(size(), bytes); }, [&] { inner_.AllToAllBytes(mine, bytes, all); });
 }
 
-std::unique_ptr<Communicator> LinkedCommunicator::Split(int color) {
-  const bool one_host = OnOneHost(RanksOfColor(color), ranks_per_host_);
-  std::unique_ptr<Communicator> group = inner_.Split(color);
+std::unique_ptr<Communicator> LinkedCommunicator::Split(int color, double patience) {
+  auto [group, on_one_host] = SplitOff(inner_, color, patience, ranks_per_host_);
   if (!group) return nullptr;
-  auto linked = std::make_unique<LinkedCommunicator>(*group, one_host ? Link() : link_);
+  auto linked = std::make_unique<LinkedCommunicator>(*group, link_, on_one_host ? group->size() : 1);
   linked->owned_ = std::move(group);
   return linked;
 }

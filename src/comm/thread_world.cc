@@ -91,10 +91,10 @@ struct ThreadWorld::State {
   }
 
   // The group that ranks of one color make in their split of that number. It fails when this one does.
-  std::shared_ptr<State> Part(int split, int color, int part_size) {
+  std::shared_ptr<State> Part(int split, int color, int part_size, double patience) {
     const std::lock_guard lock(mutex);
     std::shared_ptr<State>& part = parts[{split, color}];
-    if (!part) part = std::make_shared<State>(part_size, timeout);
+    if (!part) part = std::make_shared<State>(part_size, patience * timeout);
     if (!failure.empty()) part->Fail(failure);
     return part;
   }
@@ -152,12 +152,13 @@ class ThreadCommunicator : public Communicator {
     state_->Barrier(rank_);
   }
 
-  std::unique_ptr<Communicator> Split(int color) override {
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
     const std::vector<int> ranks = RanksOfColor(color);
     const int split = splits_++;
     if (color < 0) return nullptr;
     const auto here = std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin();
-    return std::make_unique<ThreadCommunicator>(state_->Part(split, color, static_cast<int>(ranks.size())),
+    const auto size = static_cast<int>(ranks.size());
+    return std::make_unique<ThreadCommunicator>(state_->Part(split, color, size, patience),
                                                 static_cast<int>(here));
   }
 

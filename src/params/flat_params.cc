@@ -171,12 +171,19 @@ void FlatParams::ClipGradients(double max_norm) {
   gradients_.mul_(factor);  // on a GPU, nobody waits for the norm
 }
 
+bool FlatParams::Trains(std::size_t slot) const { return parameters_[slot].requires_grad(); }
+
+bool FlatParams::HasGradientInPlace(std::size_t slot) const {
+  const at::Tensor& gradient = parameters_[slot].grad();
+  return gradient.defined() && gradient.data_ptr() == gradient_views_[slot].data_ptr();
+}
+
 void FlatParams::WatchGradients(std::function<void(std::size_t slot)> on_gradient) {
   watch_.reset();
   if (!on_gradient) return;
   watch_ = std::make_unique<Watch>(std::move(on_gradient));
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (parameters_[i].requires_grad()) watch_->Add(parameters_[i], i);
+    if (Trains(i)) watch_->Add(parameters_[i], i);
   }
 }
 
@@ -192,11 +199,10 @@ int FlatParams::Readopt() {
 }
 
 int FlatParams::ReadoptGradient(std::size_t slot) {
+  if (!Trains(slot) || HasGradientInPlace(slot)) return 0;
   at::Tensor& parameter = parameters_[slot];
-  if (!parameter.requires_grad()) return 0;
   const at::Tensor& gradient = parameter.grad();
   const at::Tensor& view = gradient_views_[slot];
-  if (gradient.defined() && gradient.data_ptr() == view.data_ptr()) return 0;
   torch::NoGradGuard no_grad;
   if (gradient.defined()) {
     view.copy_(gradient);

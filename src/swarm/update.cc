@@ -5,13 +5,16 @@
 
 #include <algorithm>
 
+#include "base/avx2.h"
 #include "swarm/move_element.h"
 #include "swarm/philox_words.h"
 
 namespace swarmsync {
 namespace {
 
-constexpr std::int64_t kBlock = 512;  // elements whose factors are drawn at once; they stay in the cache
+// Elements whose factors are drawn at once: they stay in the cache, and leave DrawWords() no part of a
+// vector.
+constexpr std::int64_t kBlock = 480;
 
 // The coefficient of a pull: c r, one number for a whole tensor.
 struct ConstantCoefficient {
@@ -19,6 +22,19 @@ struct ConstantCoefficient {
   void Prepare(std::int64_t, std::int64_t) {}
   float operator[](std::int64_t) const { return value; }
 };
+
+// out[i] <- scale u_i, of the words' u_i in [0, 1).
+#ifdef SWARMSYNC_AVX2
+SWARMSYNC_AVX2 void ScaleWide(const std::uint32_t* words, std::int64_t count, float scale, float* out) {
+  for (std::int64_t i = 0; i < count; ++i) out[i] = scale * Philox::ToUniform(words[i]);
+}
+#endif
+void Scale(const std::uint32_t* words, std::int64_t count, float scale, float* out) {
+#ifdef SWARMSYNC_AVX2
+  if (HasAvx2()) return ScaleWide(words, count, scale, out);
+#endif
+  for (std::int64_t i = 0; i < count; ++i) out[i] = scale * Philox::ToUniform(words[i]);
+}
 
 // The coefficient of a pull: c r, a number for each element, drawn block by block.
 struct ElementCoefficient {
@@ -33,7 +49,7 @@ struct ElementCoefficient {
     std::uint32_t words[kBlock];
     DrawWords(philox, exchange, rank, purpose, first_element + static_cast<std::uint64_t>(begin), count,
               words);
-    for (std::int64_t i = 0; i < count; ++i) values[i] = scale * Philox::ToUniform(words[i]);
+    Scale(words, count, scale, values);
   }
   float operator[](std::int64_t i) const { return values[i]; }
 };

@@ -1,5 +1,6 @@
 #include "sync/gradient_buckets.h"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <utility>
@@ -13,30 +14,23 @@ GradientBuckets::GradientBuckets(FlatParams& params, std::int64_t bucket_bytes) 
   const auto& slots = params.slots();
   bucket_of_slot_.resize(slots.size());
   std::int64_t end = message.numel();
-  Bucket bucket;
   for (std::size_t slot = slots.size(); slot-- > 0;) {
     bucket_of_slot_[slot] = buckets_.size();
-    if (slots[slot].trains) ++bucket.gradients;
-    const std::int64_t begin = slots[slot].offset;
-    if (slot > 0 && (end - begin) * static_cast<std::int64_t>(message.element_size()) < bucket_bytes)
-      continue;
-    bucket.message = message.narrow(0, begin, end - begin);
-    buckets_.push_back(std::exchange(bucket, {}));
-    end = begin;
+    const std::int64_t size = end - slots[slot].offset;
+    if (slot > 0 && size * static_cast<std::int64_t>(message.element_size()) < bucket_bytes) continue;
+    buckets_.push_back(message.narrow(0, slots[slot].offset, size));
+    end = slots[slot].offset;
   }
 }
 
 GradientBuckets::~GradientBuckets() {
-  if (watches_) params_.WatchGradients(nullptr);
+  if (!watched_.empty()) params_.WatchGradients(nullptr);
   Release(/*cancel=*/true);
   if (sending_.valid()) sending_.wait();
 }
 
 void GradientBuckets::Expect(Communicator& comm) {
-  if (sending_.valid()) throw UsageError("ExpectGradients() was called twice before Step()");
-  if (!std::exchange(watches_, true)) params_.WatchGradients([this](std::size_t slot) { OnGradient(slot); });
-  missing_.clear();
-  for (const Bucket& bucket : buckets_) missing_.push_back(bucket.gradients);
+  Watch();
   complete_ = 0;
   const int threads = at::get_num_threads();
   sending_ = std::async(std::launch::async, [this, &comm, threads] {
@@ -46,12 +40,39 @@ void GradientBuckets::Expect(Communicator& comm) {
   });
 }
 
+// Looks out for the gradients of the parameters that train now.
+void GradientBuckets::Watch() {
+  std::vector<bool> trains;
+  missing_.assign(size(), 0);
+  for (std::size_t slot = 0; slot < bucket_of_slot_.size(); ++slot) {
+    trains.push_back(params_.Trains(slot));
+    if (trains[slot]) ++missing_[bucket_of_slot_[slot]];
+  }
+  if (trains == watched_) return;
+  params_.WatchGradients([this](std::size_t slot) { OnGradient(slot); });
+  watched_ = trains;
+}
+
 void GradientBuckets::Sum(Communicator& comm) {
-  if (sending_.valid()) {
+  if (expecting()) {
     Release(/*cancel=*/false);
     return sending_.get();
   }
-  for (const Bucket& bucket : buckets_) comm.AllReduceSum(bucket.message);
+  for (const at::Tensor& bucket : buckets_) comm.AllReduceSum(bucket);
+}
+
+void GradientBuckets::CheckExpected() const {
+  for (std::size_t slot = 0; expecting() && slot < watched_.size(); ++slot) {
+    if (watched_[slot]) RequireInPlace(slot);
+  }
+}
+
+void GradientBuckets::RequireInPlace(std::size_t slot) const {
+  if (params_.HasGradientInPlace(slot)) return;
+  throw UsageError(
+      fmt::format("parameter '{}' has got another gradient tensor since ExpectGradients(); call zero_grad() "
+                  "before it",
+                  params_.slots()[slot].name));
 }
 
 // On the thread that sends.
@@ -62,12 +83,13 @@ void GradientBuckets::Send(Communicator& comm) {
       changed_.wait(lock, [&] { return complete_ > k || cancelled_; });
       if (cancelled_) return;
     }
-    comm.AllReduceSum(buckets_[k].message);
+    comm.AllReduceSum(buckets_[k]);
   }
 }
 
 void GradientBuckets::OnGradient(std::size_t slot) {
-  if (!sending_.valid()) return;
+  if (!expecting()) return;
+  RequireInPlace(slot);
   const std::size_t bucket = bucket_of_slot_[slot];
   const std::lock_guard lock(mutex_);
   if (bucket < complete_) {

@@ -27,27 +27,28 @@ class GradientBuckets {
   bool expecting() const { return sending_.valid(); }
 
   // From the next gradient on a thread of its own sends each bucket that is complete, until Sum(). Local.
-  // Throws UsageError when it does already.
+  // Not to be called again before that.
   void Expect(Communicator& comm);
+
+  // Throws UsageError where a gradient is expected and what the parameter has is another tensor. Local.
+  void CheckExpected() const;
 
   // FlatParams::gradient_message() becomes its sum over the ranks. Collective; what was expected has been
   // sent in part.
   void Sum(Communicator& comm);
 
  private:
-  struct Bucket {
-    at::Tensor message;
-    int gradients = 0;  // that backward() makes
-  };
+  void Watch();
   void OnGradient(std::size_t slot);
+  void RequireInPlace(std::size_t slot) const;
   void Send(Communicator& comm);
   void SkipComplete();
   void Release(bool cancel);
 
   FlatParams& params_;
-  std::vector<Bucket> buckets_;
+  std::vector<at::Tensor> buckets_;  // parts of the message
   std::vector<std::size_t> bucket_of_slot_;
-  bool watches_ = false;  // the gradients
+  std::vector<bool> watched_;  // by slot; empty until something is expected
   std::future<void> sending_;
 
   std::mutex mutex_;  // of what follows

@@ -2,42 +2,61 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
+#include <limits>
+#include <numeric>
 #include <vector>
+
+#include "swarmsync/base/error.h"
 
 namespace swarmsync {
 
-GradientMean::GradientMean(FlatParams& params, Wire wire, std::int64_t bucket_bytes, const Communicator& comm)
-    : params_(params), buckets_(params, bucket_bytes) {
-  if (wire != Wire::kFp32) encoded_.emplace(wire, EncodedSum::Sends::kValues, params.gradients(), comm);
+GradientMean::GradientMean(FlatParams& params, const SyncOptions& options, Communicator& comm,
+                           HostGroups* groups)
+    : params_(params),
+      comm_(comm),
+      groups_(groups),
+      // A GPU's are sent after backward(), and then at once.
+      buckets_(params, params.gradients().is_cpu() ? options.bucket_bytes
+                                                   : std::numeric_limits<std::int64_t>::max()) {
+  if (options.wire == Wire::kFp32) return;
+  encoded_.emplace(options.wire, EncodedSum::Sends::kValues, params.gradients(),
+                   groups ? groups->groups() : comm);
 }
 
-bool GradientMean::Expect(Communicator& comm) {
-  if (encoded_ || buckets_.size() == 1 || comm.size() == 1) return false;
+bool GradientMean::Expect() {
+  if (expecting()) throw UsageError("ExpectGradients() was called twice before Step()");
+  if (encoded_ || buckets_.size() == 1 || everyone().size() == 1) return false;
+  params_.Readopt();
   contributors().fill_(1);
-  buckets_.Expect(comm);
+  buckets_.Expect(everyone());
   return true;
 }
 
-int GradientMean::Take(bool contributes, Communicator& comm) {
-  const int count = Sum(contributes, comm);
+int GradientMean::Take(bool contributes) {
+  const int count = Sum(contributes);
   if (count > 0) params_.gradients().mul_(1.0 / count);
   return count;
 }
 
-int GradientMean::Sum(bool contributes, Communicator& comm) {
-  if (encoded_) {
-    const std::vector<double> factors = comm.AllGather(contributes ? 1 : 0);
-    encoded_->Add(params_.gradients(), factors, params_.gradients(), comm);
-    return static_cast<int>(std::count(factors.begin(), factors.end(), 1));
+int GradientMean::Sum(bool contributes) {
+  if (!expecting()) {
+    if (!contributes) params_.gradient_message().zero_();
+    contributors().fill_(contributes ? 1 : 0);
   }
-  if (!contributes) {
-    params_.gradient_message().zero_();
-  } else if (!buckets_.expecting()) {
-    contributors().fill_(1);
-  }
-  buckets_.Sum(comm);
+  if (encoded_) return SumEncoded();
+  buckets_.Sum(everyone());
   return contributors().item<int>();
+}
+
+// Within the groups as they are, where there are groups; then encoded.
+int GradientMean::SumEncoded() {
+  if (groups_) groups_->members().AllReduceSum(params_.gradient_message());
+  Communicator& comm = groups_ ? groups_->groups() : comm_;
+  const std::vector<double> counts = comm.AllGather(contributors().item<double>());
+  std::vector<double> factors;
+  for (const double count : counts) factors.push_back(count > 0 ? 1 : 0);
+  encoded_->Add(params_.gradients(), factors, params_.gradients(), comm);
+  return static_cast<int>(std::accumulate(counts.begin(), counts.end(), 0.0));
 }
 
 }  // namespace swarmsync

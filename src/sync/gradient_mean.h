@@ -1,33 +1,41 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
 
+#include "comm/host_groups.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/sync/options.h"
 #include "sync/encoded_sum.h"
 #include "sync/gradient_buckets.h"
 
 namespace swarmsync {
 
-// The mean of the workers' gradients. Borrows the parameters.
+// The mean of the workers' gradients. Borrows all that it is given.
 class GradientMean {
  public:
-  GradientMean(FlatParams& params, Wire wire, std::int64_t bucket_bytes, const Communicator& comm);
+  // groups: null without; with them, `comm` is not used.
+  GradientMean(FlatParams& params, const SyncOptions& options, Communicator& comm, HostGroups* groups);
 
   // From now on gradients of this rank, which contributes, are sent as backward() finds them, until Take().
-  // Returns false where they are not. Local.
-  bool Expect(Communicator& comm);
+  // Returns false where they are not. Local. Throws UsageError when it was called already.
+  bool Expect();
+  bool expecting() const { return buckets_.expecting(); }
+  void CheckExpected() const { buckets_.CheckExpected(); }
 
   // gradient <- (1/n) sum_i gradient_i over the n ranks that contribute, on all ranks; returns n. Without
   // contributors the gradients become zero. Collective: an all-reduce for each bucket.
-  int Take(bool contributes, Communicator& comm);
+  int Take(bool contributes);
 
  private:
-  int Sum(bool contributes, Communicator& comm);
+  int Sum(bool contributes);
+  int SumEncoded();
+  Communicator& everyone() { return groups_ ? groups_->everyone() : comm_; }
   at::Tensor contributors() const { return params_.gradient_message().select(0, -1); }
 
   FlatParams& params_;
+  Communicator& comm_;
+  HostGroups* groups_;
   GradientBuckets buckets_;
   std::optional<EncodedSum> encoded_;  // unless gradients travel as they are
 };

@@ -248,6 +248,7 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
       entry.make(shadow ? *shadow : params, groups ? groups->groups() : comm, complete);
   synchronizer->groups_ = std::move(groups);
   if (shadow) synchronizer->overlap_.reset(new Synchronizer::Overlap(params, std::move(shadow)));
+  synchronizer->ForgetBytes();
   return synchronizer;
 }
 

@@ -58,13 +58,13 @@ bool Synchronizer::under_way() const { return overlap_ && overlap_->under_way();
 Communicator& Synchronizer::everyone() { return groups_ ? groups_->everyone() : comm_; }
 
 bool Synchronizer::ExpectGradients() {
-  if (!exchanges_gradients() || !params_.weights().is_cpu()) return false;
-  model().Readopt();
-  return gradients().Expect(everyone());
+  if (finished_ || !exchanges_gradients() || !params_.weights().is_cpu()) return false;
+  return gradients().Expect();
 }
 
 void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss) {
   if (finished_) throw UsageError("Step() was called after the training had ended");
+  if (gradients_) gradients_->CheckExpected();
   model().Readopt();
   const bool warming_up = exchanges_gradients();
   round_loss_.Add(loss);
@@ -85,7 +85,7 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
   if (under_way() && (round_ends || steps_ - exchanged_at_ == options_.overlap)) ApplyExchange();
   SettleMomentum(&optimizer, /*works=*/true);
-  if (round_ends || round_steps_ % options_.group_period == 0) AverageGroup();
+  if (round_ends || (round_steps_ > 0 && round_steps_ % options_.group_period == 0)) AverageGroup();
   if (round_ends) ExchangeRound(RoundFitness());
   if (last) Drain();
   SettleMomentum(&optimizer, /*works=*/true);
@@ -95,6 +95,8 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
 
 void Synchronizer::Finish() {
   if (finished_) return;
+  if (gradients_ && gradients_->expecting())
+    throw UsageError("Finish() was called after ExpectGradients(); Step() comes first");
   if (groups_) {
     throw UsageError(fmt::format(
         "Finish() was called after step {}; with groups the training ends at total_steps, which is {}",
@@ -146,15 +148,31 @@ void Synchronizer::AverageGroup() {
   members.AllReduce(model().weights(), std::vector<double>(members.size(), 1.0 / members.size()),
                     group_mean_);
   model().weights().copy_(group_mean_);
-  if (!options_.trace) return;
-  WaitForDevice(group_mean_);
-  spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  if (options_.trace) WaitForDevice(group_mean_);
+  AddSpan(arrival, members.size());
+}
+
+// With `trace`, that an operation which began then is over. group_size: of those who took part; 0: all.
+void Synchronizer::AddSpan(double arrival, int group_size) {
+  if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival, group_size});
+}
+
+// Counts the bytes that were sent since they were last counted for the last round, if it has a trace.
+void Synchronizer::ChargeBytes() {
+  const double before = charged_bytes_;
+  ForgetBytes();
+  if (!traces_.empty()) traces_.back().bytes += charged_bytes_ - before;
+}
+
+void Synchronizer::ForgetBytes() {
+  if (options_.bytes_sent) charged_bytes_ = options_.bytes_sent();
 }
 
 // What else of a group's members becomes one before an exchange: fitness and buffers. Collective in the
 // group.
 void Synchronizer::JoinGroup(Turn& turn) {
   torch::NoGradGuard no_grad;
+  const double arrival = MonotonicSeconds();
   Communicator& members = groups_->members();
   const std::vector<double> all = members.AllGather(std::vector<double>{turn.fitness, turn.judged});
   turn.fitness = turn.judged = 0;
@@ -165,11 +183,11 @@ void Synchronizer::JoinGroup(Turn& turn) {
   const at::Tensor& buffers = model().buffers();
   if (buffers.numel() > 0 && options_.buffers != BuffersAtSync::kLocal)
     buffers.copy_(MeanOfBuffers(buffers, true, members));
+  AddSpan(arrival, members.size());
 }
 
-// Ends a round.
+// Ends a round, when no exchange is under way.
 void Synchronizer::ExchangeRound(double fitness) {
-  Drain();
   if (only_gradients()) {
     if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
@@ -192,6 +210,7 @@ int Synchronizer::RunExchange(const Turn& turn) {
   const int contributors = weights ? ExchangeWeights(turn) : ExchangeGradients(turn);
   if (contributors > 0) ++rounds_;
   moved_ = weights && contributors > 0;
+  ChargeBytes();
   return contributors;
 }
 
@@ -212,7 +231,8 @@ void Synchronizer::ApplyExchange() {
   const double arrival = MonotonicSeconds();
   moved_ = overlap_->contributors.get() > 0;
   if (moved_) ++rounds_;
-  if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  AddSpan(arrival);
+  ChargeBytes();
   // Of a worker that was left out, nothing is kept.
   if (steps_ == exchanged_at_ || left_out_) {
     overlap_->CopyOut();
@@ -234,12 +254,12 @@ void Synchronizer::AwaitExchange() {
 void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works) {
   if (!std::exchange(moved_, false)) return;
   if (options_.momentum_at_sync == MomentumAtSync::kAverage && everyone().size() > 1) {
-    const double arrival = MonotonicSeconds(), bytes = BytesSent();
+    const double arrival = MonotonicSeconds();
     if (!momenta_) momenta_ = std::make_unique<MomentaMean>(everyone(), params_.weights().options());
     momenta_->Average(optimizer, works && !left_out_);
     WaitForDevice(params_.weights());
-    if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
-    if (!traces_.empty()) traces_.back().bytes += BytesSent() - bytes;
+    AddSpan(arrival);
+    ChargeBytes();
   }
   const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset;
   // Of a worker that was left out, the momentum led away, or is not finite.
@@ -247,8 +267,7 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works
 }
 
 GradientMean& Synchronizer::gradients() {
-  if (!gradients_)
-    gradients_ = std::make_unique<GradientMean>(model(), options_.wire, options_.bucket_bytes, everyone());
+  if (!gradients_) gradients_ = std::make_unique<GradientMean>(model(), options_, comm_, groups_.get());
   return *gradients_;
 }
 
@@ -257,8 +276,8 @@ int Synchronizer::ExchangeGradients(const Turn& turn) {
   record_ = {};
   if (options_.trace) WaitForDevice(params_.weights());
   const double arrival = MonotonicSeconds();
-  contributors_ = gradients().Take(turn.works(), everyone());
-  if (options_.trace) spans_.push_back({arrival, MonotonicSeconds() - arrival});
+  contributors_ = gradients().Take(turn.works());
+  AddSpan(arrival);
   ++exchanged_steps_;
   if (!turn.works() && !exchanges_gradients()) BeginRounds();
   return contributors_;
@@ -271,7 +290,6 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   RoundTrace trace;
   trace.round = rounds_ + 1;
   trace.step = exchanged_at_;
-  const double bytes_before = BytesSent();
   trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
@@ -288,7 +306,6 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   if (contributors > 0 && !after_) MoveWeights([](std::int64_t, std::int64_t) {});
   WaitForDevice(params_.weights());
   trace.seconds = MonotonicSeconds() - arrival;
-  trace.bytes = BytesSent() - bytes_before;
   if (options_.trace && !overlap_) spans_.push_back({arrival, trace.seconds});
   if (contributors == 0) return 0;
 
@@ -433,15 +450,18 @@ std::string Synchronizer::final_model() const {
 void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers) {
   torch::NoGradGuard no_grad;
   Drain();
+  ChargeBytes();
   const bool own = shared_position().empty() || (!only_gradients() && exchanges_gradients());
   weights.copy_(average_.defined() ? average_ : own ? model().weights() : position());
   if (shared_position().empty()) {
     everyone().AllReduceSum(weights);
     weights.mul_(1.0 / everyone().size());
   }
-  if (buffers.numel() == 0) return;
-  const at::Tensor& mine = average_buffers_.defined() ? average_buffers_ : model().buffers();
-  buffers.copy_(MeanOfBuffers(mine, true, everyone()));
+  if (buffers.numel() > 0) {
+    const at::Tensor& mine = average_buffers_.defined() ? average_buffers_ : model().buffers();
+    buffers.copy_(MeanOfBuffers(mine, true, everyone()));
+  }
+  ForgetBytes();
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

@@ -159,14 +159,6 @@ void Validate(const TrainConfig& c) {
     throw UsageError(
         fmt::format("--group-period is {}; it must be from 1 to the period, {}", c.group_period, c.period));
   }
-  if (c.group_period > 0 && c.group_size == 1)
-    throw UsageError(
-        fmt::format("--group-period is {} without groups; give a --group-size too", c.group_period));
-  if (c.group_period > 0 && c.sync == "ssgd") {
-    throw UsageError(
-        fmt::format("--group-period is {} with --sync ssgd, which exchanges at every step; leave it out",
-                    c.group_period));
-  }
   Require(c.bucket_mb >= 1e-6 && c.bucket_mb <= 1e6, "bucket-mb", c.bucket_mb, "from 0.000001 to 1000000");
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {

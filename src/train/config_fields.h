@@ -133,7 +133,7 @@ void VisitFields(Config& c, Visitor&& visit) {
 
   visit("beta", c.swarm.beta, "how much more a fitter worker counts in informed-pso-ps's guide", kSwarmGroup);
 
-  visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers]",
+  visit("elastic-alpha", c.peers.elastic_alpha, "easgd: step towards the center [0.9 / workers, or groups]",
         kPeersGroup);
   visit("slow-alpha", c.peers.slow_alpha, "slowmo: outer step", kPeersGroup);
   visit("slow-beta", c.peers.slow_beta, "slowmo: outer momentum [as --inertia]", kPeersGroup);

@@ -240,8 +240,11 @@ double Trainer::SettleAccounts(const LossSum& epoch_loss) {
     const double* theirs = all.data() + rank * mine.size();
     loss += theirs[0] / parts_.comm.size();
     if (std::isfinite(theirs[0])) ++finite;
-    for (std::size_t k = 0; k < spans_.size(); ++k)
-      last_arrivals[k] = std::max(last_arrivals[k], theirs[k + 1]);
+    for (std::size_t k = 0; k < spans_.size(); ++k) {
+      const int group = spans_[k].group_size > 0 ? spans_[k].group_size : parts_.comm.size();
+      if (rank / group == parts_.comm.rank() / group)
+        last_arrivals[k] = std::max(last_arrivals[k], theirs[k + 1]);
+    }
   }
   const WaitingSplit split = SplitWaiting(spans_, last_arrivals);
   ledger_.sync += split.sync;

@@ -115,6 +115,7 @@ TEST_F(TrainTest, GroupsTrainTheSameModelOnBothBackends) {
                             "--seed=5", "--backend=" + backend}));
     const Json summary = Summary(backend);
     EXPECT_EQ(summary.at("group_size"), 2);
+    EXPECT_EQ(ReadJson(Path(backend) / "config.json").at("group_period"), 1) << "a quarter of the period";
     EXPECT_LT(summary.at("bytes_sent_between_groups_per_worker"),
               0.5 * summary.at("bytes_sent_per_worker").get<double>());
     EXPECT_GT(summary.at("bytes_sent_between_groups_per_worker"), 0);
@@ -222,6 +223,10 @@ TEST_F(TrainTest, AnOptionThatDoesNothingIsWarnedOf) {
   const ToolResult result = RunWell(Train("run", {"--sync=pso-ps", "--cognitive=.5", "--memory=current"}));
   EXPECT_THAT(result.err, AllOf(HasSubstr("swarmsync: warning: cognitive is 0.5"), HasSubstr("'historic'")));
   EXPECT_EQ(RunWell(Train("quiet", {"--sync=pso-ps", "--cognitive=.5", "--quiet"})).err, "");
+  EXPECT_THAT(RunWell(Train("alone", {"--group-period=2"})).err,
+              HasSubstr("--group-period does nothing with groups of one worker; give a --group-size"));
+  EXPECT_THAT(RunWell(Train("ssgd", {"--sync=ssgd", "--group-size=2", "--group-period=2"})).err,
+              HasSubstr("--group-period does nothing with --sync ssgd"));
 }
 
 TEST_F(TrainTest, WithoutOutEachRunGetsADirectoryOfItsOwn) {

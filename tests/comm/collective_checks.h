@@ -149,7 +149,7 @@ inline void CheckManyInARow(Communicator& comm) {
 
 // Odd and even ranks by themselves; then the first rank alone, beside the others' group.
 inline void CheckSplit(Communicator& comm) {
-  const auto halves = comm.Split(comm.rank() % 2);
+  const auto halves = comm.Split(comm.rank() % 2, 1);
   Require(halves != nullptr, "a color without a group");
   Require(halves->rank() == comm.rank() / 2, "rank in a split");
   Require(halves->size() == (comm.size() + 1 - comm.rank() % 2) / 2, "size of a split");
@@ -157,12 +157,12 @@ inline void CheckSplit(Communicator& comm) {
   CheckBroadcast(*halves);
   CheckAllToAll(*halves);
   comm.Barrier();
-  const auto rest = comm.Split(comm.rank() == 0 ? -1 : 5);
+  const auto rest = comm.Split(comm.rank() == 0 ? -1 : 5, 1);
   Require((rest == nullptr) == (comm.rank() == 0), "who is in no group");
   if (rest) {
     Require(rest->AllGather(comm.rank()).front() == 1, "the order of the ranks in a split");
     CheckAllReduceWithFactors(*rest);
-    const auto again = rest->Split(rest->rank() == 0 ? 0 : 1);
+    const auto again = rest->Split(rest->rank() == 0 ? 0 : 1, 1);
     Require(again->size() == (rest->rank() == 0 ? 1 : rest->size() - 1), "size of a split's split");
     CheckAllGatherOfNumbers(*again);
   }

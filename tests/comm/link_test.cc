@@ -91,7 +91,7 @@ TEST_P(LinkedCommunicatorTest, LetsEachCollectiveLastAsLong) {
 TEST(LinkedCommunicator, AGroupWithinAHostHasNoLink) {
   RunRanks(4, [](Communicator& comm) {
     LinkedCommunicator linked(comm, kLink, /*ranks_per_host=*/2);
-    const auto within = linked.Split(comm.rank() / 2), between = linked.Split(comm.rank() % 2);
+    const auto within = linked.Split(comm.rank() / 2, 1), between = linked.Split(comm.rank() % 2, 1);
     const auto seconds = [](Communicator& group) {
       const at::Tensor tensor = torch::ones({10'000});
       const double begin = MonotonicSeconds();

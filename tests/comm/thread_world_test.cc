@@ -54,7 +54,7 @@ TEST(ThreadWorldSplit, FailsWithTheWorld) {
   const auto message = MessageOf<CommError>([&] {
     world.Run([&](int rank) {
       const auto comm = world.Connect(rank);
-      const auto group = comm->Split(rank / 2);
+      const auto group = comm->Split(rank / 2, 1);
       if (rank == 3) throw CommError("its cable was cut");
       group->Barrier();
       comm->Barrier();

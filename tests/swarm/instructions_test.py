@@ -19,9 +19,9 @@ ALLOWED = {
     "swarm": 4.2,
     "total": 5.6,
     "total-round": 5.6,
-    "total-element": 18.8,
+    "total-element": 15.6,
     "total-personal": 6.4,
-    "total-element-personal": 33.4,
+    "total-element-personal": 27.0,
     "sketch": 4.9,
 }
 

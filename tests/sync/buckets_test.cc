@@ -7,6 +7,7 @@
 
 #include "support/errors.h"
 #include "support/ranks.h"
+#include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/sync/synchronizer.h"
@@ -104,7 +105,9 @@ TEST(Buckets, AreSentBeforeBackwardHasEnded) {
     EXPECT_EQ(watched.done, 0);
     // The first layer's gradients come last; before they do, the others' are waited for here.
     net.parameters()[0].register_hook([&](const at::Tensor& gradient) {
-      while (watched.done < 2) std::this_thread::yield();
+      const double deadline = MonotonicSeconds() + 20;
+      while (watched.done < 2 && MonotonicSeconds() < deadline) std::this_thread::yield();
+      EXPECT_GE(watched.done, 2);
       return gradient;
     });
     const Batches batches(1, 2, 4);
@@ -158,6 +161,66 @@ TEST(Buckets, GradientsThatStrayedAreTakenBackFirst) {
     sync->Step(optimizer, torch::ones({}));
     const std::vector<double> all = comm.AllGather(params.weights().sum().item<double>());
     EXPECT_EQ(all[0], all[1]);
+  });
+}
+
+TEST(Buckets, GradientsThatStrayAfterTheAnnouncementAreRefused) {
+  ThreadWorld world(2);
+  world.Run([&](int rank) {
+    const auto comm = world.Connect(rank);
+    SmallNet net;
+    FlatParams params(net);
+    torch::optim::SGD optimizer(net.parameters(), 0.1);
+    const Batches batches(1, 2, 4);
+    const auto expect_refusal = [&](auto&& after) {
+      const auto sync = MakeSynchronizer("ssgd", params, *comm, Buckets());
+      EXPECT_TRUE(sync->ExpectGradients());
+      net.parameters()[0].mutable_grad() = at::Tensor();  // zero_grad() of libtorch 2.x
+      EXPECT_EQ(MessageOf<UsageError>([&] { after(*sync); }),
+                "parameter 'first.weight' has got another gradient tensor since ExpectGradients(); call "
+                "zero_grad() before it");
+    };
+    expect_refusal([&](Synchronizer&) { batches.Loss(net, 0, rank).backward(); });
+    expect_refusal([&](Synchronizer& sync) { sync.Step(optimizer, torch::ones({})); });
+  });
+}
+
+// Fine-tuning thaws layers one after another.
+TEST(Buckets, ParametersMayBeFrozenAndThawed) {
+  RunRanks(2, [](Communicator& comm) {
+    testing::HandDrivenWorker worker({4, 4, 4});
+    std::vector<at::Tensor> parameters = worker.parameters();
+    SyncOptions options = Buckets();
+    options.bucket_bytes = 100;  // the last two together
+    const auto sync = MakeSynchronizer("ssgd", worker.params(), comm, options);
+    torch::optim::SGD optimizer(parameters, 1.0);
+    for (const int frozen : {2, -1, 1}) {
+      for (int i = 0; i < 3; ++i) parameters[static_cast<std::size_t>(i)].set_requires_grad(i != frozen);
+      worker.params().ZeroGrad();
+      worker.SetWeights(Floats(12));
+      EXPECT_TRUE(sync->ExpectGradients());
+      at::Tensor sum = torch::zeros({});
+      for (const at::Tensor& parameter : parameters) sum = sum + parameter.sum() * (comm.rank() + 1);
+      sum.backward();
+      sync->Step(optimizer, torch::ones({}));
+      for (int i = 0; i < 12; ++i) EXPECT_FLOAT_EQ(worker.weights()[i], i / 4 == frozen ? 0 : -1.5) << frozen;
+    }
+  });
+}
+
+TEST(Buckets, StepComesNext) {
+  RunRanks(2, [](Communicator& comm) {
+    SmallNet net;
+    FlatParams params(net);
+    SyncOptions options = Buckets();
+    options.total_steps = 1;
+    const auto sync = MakeSynchronizer("ssgd", params, comm, options);
+    EXPECT_TRUE(sync->ExpectGradients());
+    EXPECT_EQ(MessageOf<UsageError>([&] { sync->Finish(); }),
+              "Finish() was called after ExpectGradients(); Step() comes first");
+    torch::optim::SGD optimizer(net.parameters(), 0.1);
+    sync->Step(optimizer, torch::ones({}));
+    EXPECT_FALSE(sync->ExpectGradients()) << "the training is over";
   });
 }
 

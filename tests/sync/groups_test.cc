@@ -9,6 +9,7 @@
 #include "support/test_name.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/counting_communicator.h"
+#include "swarmsync/comm/link.h"
 #include "swarmsync/sync/replay.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "sync/worker.h"
@@ -219,6 +220,73 @@ TEST(Groups, LeadersAloneSendToOtherGroups) {
     const double message = 4 * (static_cast<double>(worker.params().weights().numel()) + 1);
     EXPECT_EQ(counting.sent().between_hosts - before, comm.rank() % 2 == 0 ? message : 0);
   });
+}
+
+// Gradients travel whole within a group, and encoded between leaders only.
+TEST(Groups, EncodedGradientsAreThoseOfGroups) {
+  for (const Wire wire : {Wire::kFp32, Wire::kInt8}) {
+    const auto sent = FromRanks(4, [&](Communicator& comm) {
+      CountingCommunicator counting(comm, /*ranks_per_host=*/2);
+      HandDrivenWorker worker({4096});
+      SyncOptions options = InGroups(2);
+      options.wire = wire;
+      const auto sync = MakeSynchronizer("ssgd", worker.params(), counting, options);
+      worker.SetGradients(Floats(4096, static_cast<float>(comm.rank() + 1)));
+      const double before = counting.sent().between_hosts;
+      sync->OnGradients();
+      for (const float gradient : worker.gradients()) EXPECT_NEAR(gradient, 2.5, 0.01);
+      return counting.sent().between_hosts - before;
+    });
+    EXPECT_EQ(sent[1], 0) << "no leader";
+    EXPECT_NEAR(sent[0], wire == Wire::kFp32 ? 4 * 4096 : 1.02 * 4096, 100);
+  }
+}
+
+TEST(Groups, BuffersBecomeTheMeanOfAll) {
+  RunRanks(4, [](Communicator& comm) {
+    torch::nn::Sequential net(torch::nn::Linear(2, 3), torch::nn::BatchNorm1d(3));
+    FlatParams params(*net);
+    const auto sync = MakeSynchronizer("average", params, comm, InGroups(2));
+    at::Tensor buffers = params.buffers();
+    buffers.fill_(comm.rank());
+    sync->Exchange(1);
+    EXPECT_FLOAT_EQ(buffers[0].item<float>(), 1.5);
+  });
+}
+
+// The bytes of a round are all that was sent since the one before, averages within groups among them.
+TEST(Groups, TracesHaveAllBytesOfARound) {
+  for (const std::int64_t overlap : {0, 3}) {
+    RunRanks(4, [&](Communicator& comm) {
+      CountingCommunicator counting(comm, /*ranks_per_host=*/2);
+      Faller faller(1);
+      SyncOptions options = InGroups(2);
+      options.total_steps = 20;
+      options.overlap = overlap;
+      options.trace = true;
+      options.bytes_sent = [&] { return counting.sent().all; };
+      const auto sync = MakeSynchronizer("average", faller.params(), counting, options);
+      const double before = counting.sent().all;
+      for (int step = 0; step < 20; ++step) faller.Step(*sync);
+      double bytes = 0;
+      for (const RoundTrace& trace : sync->TakeTraces()) bytes += trace.bytes;
+      EXPECT_DOUBLE_EQ(bytes, counting.sent().all - before);
+    });
+  }
+}
+
+TEST(Groups, MembersWaitAsLongAsTheirLeadersTalk) {
+  testing::RunRanks(
+      4,
+      [](Communicator& comm) {
+        LinkedCommunicator linked(comm, {1e6, 0.3}, /*ranks_per_host=*/2);
+        HandDrivenWorker worker({1});
+        const auto sync = MakeSynchronizer("average", worker.params(), linked, InGroups(2));
+        worker.SetWeights({static_cast<float>(comm.rank())});
+        sync->Exchange(1);
+        EXPECT_FLOAT_EQ(worker.weights()[0], 1.5);
+      },
+      std::chrono::milliseconds(500));
 }
 
 TEST(Groups, WireFormatsKeepTheMembersEqual) {

@@ -254,7 +254,9 @@ class ForgetfulCommunicator : public Communicator {
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     inner_.AllToAllBytes(mine, bytes, all);
   }
-  std::unique_ptr<Communicator> Split(int color) override { return inner_.Split(color); }
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
+    return inner_.Split(color, patience);
+  }
 
  private:
   Communicator& inner_;

@@ -450,7 +450,9 @@ class FaultyCommunicator : public Communicator {
     if (fault_ == Fault::kAllReduce) Fail({});
     inner_.AllToAllBytes(mine, bytes, all);
   }
-  std::unique_ptr<Communicator> Split(int color) override { return inner_.Split(color); }
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
+    return inner_.Split(color, patience);
+  }
 
  private:
   [[noreturn]] static void Fail(const at::Tensor& spoilt) {

@@ -387,6 +387,22 @@ TEST_F(RunWorkerTest, AccumulatingChangesNothing) {
   }
 }
 
+// Buckets as small as can be, so that there are several.
+TEST_F(RunWorkerTest, SendingGradientsEarlyChangesNoBit) {
+  TrainConfig config = Config();
+  config.sync = "ssgd";
+  config.workers = 2;
+  for (const std::int64_t parts : {1, 3}) {
+    config.accumulate = parts;
+    config.bucket_mb = 1000;
+    const Run at_once = Train(config);
+    config.bucket_mb = 1e-6;
+    const Run early = Train(config);
+    EXPECT_TRUE(early.model_bytes == at_once.model_bytes) << parts;
+    EXPECT_EQ(early.summary.at("bytes_sent_per_worker"), at_once.summary.at("bytes_sent_per_worker"));
+  }
+}
+
 TEST_F(RunWorkerTest, ReadingAheadChangesNothing) {
   TrainConfig config = Config();
   config.augment = Augmentation::kStandard;

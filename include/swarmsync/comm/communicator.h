@@ -55,13 +55,20 @@ class Communicator {
 
   // A group of its own for all ranks that give the same color, in the order of their ranks here; null where
   // the color is negative. It may be used beside this one, by another thread too, and may outlive it.
-  virtual std::unique_ptr<Communicator> Split(int color) = 0;
+  // patience: its waits may last so many times as long as those here. A rank that is lost is noticed at once
+  // in any case.
+  virtual std::unique_ptr<Communicator> Split(int color, double patience) = 0;
 
  protected:
   // The ranks that give the same color, in their order. Collective: one all-gather.
   std::vector<int> RanksOfColor(int color);
-  // Whether those ranks are, where every so many ranks are on a host.
-  static bool OnOneHost(const std::vector<int>& ranks, int ranks_per_host);
+  // For those that pass calls on. on_one_host: whether the part's ranks are, where every so many of the whole
+  // are on a host.
+  struct Part {
+    std::unique_ptr<Communicator> group;
+    bool on_one_host;
+  };
+  static Part SplitOff(Communicator& whole, int color, double patience, int ranks_per_host);
 };
 
 }  // namespace swarmsync

@@ -24,7 +24,7 @@ struct Traffic {
 // Bytes that a rank sends.
 struct SentBytes {
   double all = 0;
-  double between_hosts = 0;  // by groups whose ranks are on several
+  double between_hosts = 0;  // as if each rank of a group sent the same to every other
 };
 
 // Passes every call on and counts it. Borrows `inner`. Same threads and failures as `inner`; a call that
@@ -41,9 +41,9 @@ class CountingCommunicator : public Communicator {
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
-  std::unique_ptr<Communicator> Split(int color) override;  // is counted too
+  std::unique_ptr<Communicator> Split(int color, double patience) override;  // is counted too
 
-  // Of this group, without those that were split off. Any thread.
+  // Of this group: its bytes. The calls are those in groups that were split off too. Any thread.
   Traffic traffic() const;
 
   // Sent by this rank up to now, in this group and in those split off from it, each with the mean over its

@@ -43,10 +43,11 @@ std::string ToString(const Link& link);
 // collective itself; from then on the time counts. Borrows `inner`. Same threads and failures as `inner`.
 class LinkedCommunicator : public Communicator {
  public:
-  // ranks_per_host: every so many ranks, from 0 on, are on one host. A group that is split off within a host
-  // has no link.
+  // ranks_per_host: every so many ranks, from 0 on, are on one host. A group within a host has no link.
   LinkedCommunicator(Communicator& inner, const Link& link, int ranks_per_host = 1)
-      : inner_(inner), link_(link), ranks_per_host_(ranks_per_host) {}
+      : inner_(inner),
+        link_(inner.size() > ranks_per_host ? link : Link()),
+        ranks_per_host_(ranks_per_host) {}
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
@@ -54,7 +55,7 @@ class LinkedCommunicator : public Communicator {
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
-  std::unique_ptr<Communicator> Split(int color) override;
+  std::unique_ptr<Communicator> Split(int color, double patience) override;
 
  private:
   // seconds(): of the collective on the link.

@@ -76,9 +76,13 @@ class FlatParams {
   // clip_grad_norm_ does. One that is not finite stays as it is.
   void ClipGradients(double max_norm);
 
-  // Calls on_gradient(slot) when a backward() has put or added a gradient where it lies, for each that
-  // trains; what it throws, backward() throws. From the thread of that backward(), which for the CPU is the
-  // one that calls it. One callback at a time; nullptr: none.
+  // Whether the parameter wants a gradient now, and whether the one that it has is where it belongs.
+  bool Trains(std::size_t slot) const;
+  bool HasGradientInPlace(std::size_t slot) const;
+
+  // Calls on_gradient(slot) when a backward() has put or added up a gradient, for each parameter that trains
+  // now; what it throws, backward() throws. From the thread of that backward(), which for the CPU is the one
+  // that calls it. One callback at a time; nullptr: none.
   void WatchGradients(std::function<void(std::size_t slot)> on_gradient);
 
   // Takes back parameters, gradients and buffers that something replaced (`zero_grad` with set_to_none, an

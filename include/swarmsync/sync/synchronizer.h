@@ -32,6 +32,7 @@ class MomentaMean;
 struct SyncSpan {
   double arrival;
   double seconds;
+  int group_size = 0;  // of the ranks that stand there: so many that follow each other; 0: all
 };
 
 // What an exchange found, for those who want to look inside. Fitness: by rank, infinite for a worker that has
@@ -59,11 +60,12 @@ class Synchronizer {
   virtual std::string_view name() const = 0;
   std::int64_t period() const { return options_.period; }
 
-  // Says that the next backward() is the last one before Step(), with nothing done to the gradients after it.
+  // Says that a backward() comes next, as the last one before Step(), and that zero_grad() has been called.
   // Where gradients are exchanged they are then sent while it runs, in buckets, each once all its gradients
   // are there; Step() waits for them. Optional; not all ranks need to call it. Until Step() nobody else may
   // call the communicator. Returns whether something will be sent so: not where weights are exchanged, not
-  // with another wire than fp32, not on a GPU, and not where there is but one bucket. Local.
+  // with another wire than fp32, not on a GPU, not by a worker alone and not where there is but one bucket.
+  // Local. Throws UsageError when called twice; what breaks the rules above, backward() or Step() throws.
   bool ExpectGradients();
 
   // Ends one mini-batch, after backward(): the optimizer's step and, when a round is complete, the exchange.
@@ -191,7 +193,9 @@ class Synchronizer {
   void AverageReplica();
   Role Judge(const Turn& turn, bool finite, double distance);
   double LossToJudge(double fitness) const;
-  double BytesSent() const { return options_.bytes_sent ? options_.bytes_sent() : 0; }
+  void ChargeBytes();
+  void ForgetBytes();
+  void AddSpan(double arrival, int group_size = 0);
   double RoundFitness();
 
   FlatParams& params_;
@@ -223,6 +227,7 @@ class Synchronizer {
   double part_of_average_ = 0;         // that the last of them is
   at::Tensor arriving_buffers_;        // where the guide's arrive
   std::vector<RoundTrace> traces_;
+  double charged_bytes_ = 0;  // those that have been counted for a round, or are of no round
 };
 
 // Makes the synchronizer of that name. Collective: rank 0's weights become everybody's. Borrows params and
