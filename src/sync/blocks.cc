@@ -2,6 +2,7 @@
 
 #include "sync/blocks.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -15,6 +16,18 @@ void ForEachBlock(std::int64_t size, const BlockWork& work) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t block = 0; block < blocks; ++block)
     work(block * kWeightBlock, std::min(size, (block + 1) * kWeightBlock));
+}
+
+void MoveTowards(const at::Tensor& average, const at::Tensor& position, double part) {
+  float* __restrict to = average.data_ptr<float>();
+  const float* __restrict from = position.data_ptr<float>();
+  const auto near = static_cast<float>(part), far = static_cast<float>(1 - part);
+  const std::int64_t size = average.numel();
+  if (part < 0.5) {
+    for (std::int64_t i = 0; i < size; ++i) to[i] += near * (from[i] - to[i]);
+  } else {
+    for (std::int64_t i = 0; i < size; ++i) to[i] = from[i] - far * (from[i] - to[i]);
+  }
 }
 
 }  // namespace swarmsync

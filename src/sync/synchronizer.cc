@@ -405,7 +405,12 @@ void Synchronizer::MoveWeights(const BlockWork& move) {
   const at::Tensor& weights = params_.weights();
   const auto average = [&](std::int64_t begin, std::int64_t end, const WeightSketch& sketch) {
     if (part_of_average_ == 0 || !std::isfinite(sketch.Norm())) return;
-    BlockOf(average_, begin, end).lerp_(BlockOf(position(), begin, end), part_of_average_);
+    const at::Tensor mine = BlockOf(average_, begin, end), next = BlockOf(position(), begin, end);
+    if (!mine.is_cpu()) {
+      mine.lerp_(next, part_of_average_);
+    } else {
+      MoveTowards(mine, next, part_of_average_);
+    }
   };
   if (!weights.is_cpu()) {
     move(0, weights.numel());
