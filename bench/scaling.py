@@ -8,6 +8,7 @@ Every measurement is a line of docs/results/speed/scaling.jsonl and is never rep
 again. Python's standard library only.
 """
 
+import itertools
 import json
 import math
 import os
@@ -72,17 +73,17 @@ def show_measured(known):
 
 def show_fit(known):
     """t = a workers^2 + b workers parameters: the workers of one host share its cores and its memory."""
-    print("\n| synchronizer | a, us for each pair of workers | b, ns for each parameter and worker | errors of the fit |")
-    print("| --- | ---: | ---: | ---: |")
-    for sync in SYNCS:
+    print("\n| through | synchronizer | a, us for each pair of workers | b, ns for each parameter and worker | errors of the fit |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for backend, sync in itertools.product(("processes", "shared memory"), SYNCS):
         points = [(key[2]**2, key[2] * key[3], value["median"]) for key, value in known.items()
-                  if key[0] == sync and key[1] == "processes" and key[2] > 1]
+                  if key[0] == sync and key[1] == backend and key[2] > 1]
         # Least squares of relative errors, so that small exchanges have a say.
         xx, xy, yy, x1, y1 = (sum(terms) for terms in zip(*(
             ((x / t)**2, x * y / t**2, (y / t)**2, x / t, y / t) for x, y, t in points)))
         a, b = ((x1 * yy - y1 * xy) / (xx * yy - xy**2), (y1 * xx - x1 * xy) / (xx * yy - xy**2))
         errors = sorted(abs(a * x + b * y - t) / t for x, y, t in points)
-        print(f"| {sync} | {1e3 * a:.0f} | {1e6 * b:.2f} | median {100 * errors[len(errors) // 2]:.0f} %, "
+        print(f"| {'Gloo' if backend == 'processes' else backend} | {sync} | {1e3 * a:.0f} | {1e6 * b:.2f} | median {100 * errors[len(errors) // 2]:.0f} %, "
               f"largest {100 * errors[-1]:.0f} % |")
 
 
