@@ -9,7 +9,8 @@ namespace swarmsync {
 namespace {
 
 constexpr int kLeader = 0;  // its rank in its group
-// Members wait while their leader talks to others, which has a deadline for each of its own waits.
+// Members wait while their leader talks to others, which has a deadline for each of its own waits; and so may
+// a leader wait for a member that stopped in the middle of what it is told.
 constexpr double kPatience = 100;
 
 class Groups : public Communicator {

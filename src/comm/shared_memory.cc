@@ -7,8 +7,7 @@
 //   all-reduce: a rank adds up its part of the chunk and writes the sum where its own numbers were, which
 //               nobody else reads; in the turn after that all read the sums. So a turn has the copying in of
 //               one chunk, the sums of the one before and the copying out of the one before that.
-// A slot is written again three turns later: since then there were two barriers that whoever still read it
-// has not passed.
+// A slot is written again three turns later, after a barrier that nobody has come to who still reads it.
 
 #include "swarmsync/comm/shared_memory.h"
 
@@ -23,10 +22,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <optional>
+#include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -43,16 +47,26 @@ constexpr std::int64_t kSlots = 3, kSlotBytes = 1 << 20;
 constexpr double kLookAround = 0.05;  // seconds between two looks at whom one waits for
 constexpr int kSpins = 2000;          // some 50 us, where there is a core for each rank
 
+// Why a group is of no use any more, with the rank to blame: in place of the number of barriers, so that a
+// barrier is either passed, by all, or never.
+enum class Failure : std::uint32_t { kLeft = 1, kDied, kLate, kStuck };
+constexpr std::uint32_t kFailed = 1u << 31, kCount = kFailed - 1, kRankBits = 24;
+
+std::uint32_t Pack(Failure failure, int rank) {
+  return kFailed | static_cast<std::uint32_t>(failure) << kRankBits | static_cast<std::uint32_t>(rank);
+}
+
 // What lies at the beginning of the memory. All zero is its initial state.
 struct Header {
   struct Rank {
-    std::atomic<std::uint32_t> arrived_at;  // the barrier where it was last seen, counted from 1
+    std::atomic<std::uint32_t> arrived_at;  // the barrier where it was last seen
     std::atomic<std::uint32_t> left;        // it makes no collective any more
     std::atomic<std::int32_t> pid;
+    std::atomic<std::uint64_t> started;  // of that process, in the kernel's ticks
   };
-  std::atomic<std::uint32_t> barrier;  // so many have been passed; who waits, waits for it to change
+  std::atomic<std::uint32_t>
+      barrier;  // so many have been passed, or a failure; who waits, waits for a change
   std::atomic<std::uint32_t> arrived;  // at the next one
-  std::atomic<std::uint32_t> failed;   // 1 + the rank that noticed it first
   Rank ranks[];
 };
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::atomic<std::uint32_t>) == 4,
@@ -106,44 +120,72 @@ class File {
   int descriptor_;
 };
 
-// Two processes with the same text see each other's pids.
-std::string Host() {
+// Two processes with the same text see each other's pids; "" where that cannot be known.
+std::string ThisHost() {
   std::ifstream boot("/proc/sys/kernel/random/boot_id");
   std::string text;
   std::getline(boot, text);
-  char name_space[64] = {};
-  if (text.empty() || readlink("/proc/self/ns/pid", name_space, sizeof name_space - 1) < 0) return "";
-  return text + name_space;
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self", error);
+  if (text.empty() || error || self != std::to_string(getpid())) return "";  // another namespace's /proc
+  const auto name_space = std::filesystem::read_symlink("/proc/self/ns/pid", error);
+  return error ? "" : text + name_space.string();
 }
 
-// Memory of so many bytes without a name; -1 where there is none to be had.
-int MakeFile(std::size_t bytes) {
-  const int file = memfd_create("swarmsync", MFD_CLOEXEC);
+// Memory of so many bytes that only its name in /proc leads to; -1 where there is none to be had.
+int MakeFile(const std::string& name, std::size_t bytes) {
+  const int file = memfd_create(name.c_str(), MFD_CLOEXEC);
   if (file < 0 || ftruncate(file, static_cast<off_t>(bytes)) == 0) return file;
   close(file);
   return -1;
 }
 
-// Whether the process has ended, though nobody may have asked how.
-bool IsGone(std::int32_t pid) {
-  std::ifstream status(fmt::format("/proc/{}/stat", pid));
-  std::string text;
-  if (!std::getline(status, text)) return true;
-  const std::size_t name_end = text.rfind(')');
-  return name_end != std::string::npos && name_end + 2 < text.size() && text[name_end + 2] == 'Z';
+// That file of another process; -1 where it cannot be opened, or is another.
+int OpenFile(const std::string& name, const std::string& path) {
+  std::error_code error;
+  const std::string target = std::filesystem::read_symlink(path, error).string();
+  if (error || target.rfind("/memfd:" + name, 0) != 0) return -1;
+  return open(path.c_str(), O_RDWR | O_CLOEXEC);
+}
+
+// Takes the memory now, so that there is none missing later. Kernels before 5.14 cannot.
+bool Populate(std::uint8_t* memory, std::size_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
+  return madvise(memory, bytes, kPopulateWrite) == 0 || errno == EINVAL;
+}
+
+// When the process started; 0 when it cannot be told, nullopt when it has ended, though nobody may have asked
+// how.
+std::optional<std::uint64_t> StartOf(std::int32_t pid) {
+  const File file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0)
+    return errno == ENOENT || errno == ESRCH ? std::nullopt : std::optional<std::uint64_t>(0);
+  char text[1024];
+  const ssize_t size = read(file.get(), text, sizeof text - 1);
+  if (size <= 0) return errno == ESRCH ? std::nullopt : std::optional<std::uint64_t>(0);
+  // "pid (name) state …", the start being the 20th word from the state on.
+  const std::string all(text, static_cast<std::size_t>(size));
+  std::istringstream words(all.substr(all.rfind(')') + 1));
+  std::vector<std::string> found;
+  for (std::string word; words >> word;) found.push_back(word);
+  if (found.size() < 20) return 0;
+  if (found[0] == "Z" || found[0] == "X") return std::nullopt;
+  return std::strtoull(found[19].c_str(), nullptr, 10);
 }
 
 class SharedMemoryCommunicator : public Communicator {
  public:
   SharedMemoryCommunicator(std::unique_ptr<Communicator> inner, Mapping mapping,
-                           std::chrono::duration<double> timeout)
+                           std::chrono::duration<double> timeout, std::string host)
       : inner_(std::move(inner)),
         mapping_(std::move(mapping)),
         timeout_(timeout),
+        host_(std::move(host)),
         rank_(inner_->rank()),
         size_(inner_->size()),
         spins_(static_cast<int>(std::thread::hardware_concurrency()) >= size_ ? kSpins : 0) {
     header().ranks[rank_].pid = getpid();
+    header().ranks[rank_].started = StartOf(getpid()).value_or(0);
     inner_->Barrier();  // from here on all have a pid
   }
   ~SharedMemoryCommunicator() override {
@@ -203,7 +245,7 @@ class SharedMemoryCommunicator : public Communicator {
 
   std::unique_ptr<Communicator> Split(int color, double patience) override {
     std::unique_ptr<Communicator> group = inner_->Split(color, patience);
-    return group ? ThroughSharedMemory(std::move(group), patience * timeout_) : nullptr;
+    return group ? ThroughSharedMemory(std::move(group), patience * timeout_, host_) : nullptr;
   }
 
  private:
@@ -256,9 +298,9 @@ class SharedMemoryCommunicator : public Communicator {
     std::int64_t begin = 0;
     do {
       const std::int64_t count = std::min(most, bytes - begin);
-      write(begin, count);
+      if (count > 0) write(begin, count);
       Meet(what);
-      read(begin, count);
+      if (count > 0) read(begin, count);
       ++turn_;
       begin += count;
     } while (begin < bytes);
@@ -266,46 +308,63 @@ class SharedMemoryCommunicator : public Communicator {
 
   void Meet(const char* what) {
     Header& shared = header();
-    const std::uint32_t mine = shared.barrier;
-    shared.ranks[rank_].arrived_at = mine + 1;
+    const std::uint32_t mine = shared.barrier, next = (mine + 1) & kCount;
+    if (mine & kFailed) Throw(what, mine);
+    shared.ranks[rank_].arrived_at = next;
     if (shared.arrived.fetch_add(1) + 1 == static_cast<std::uint32_t>(size_)) {
       shared.arrived = 0;
-      shared.barrier = mine + 1;
-      Wake();
-      return;
+      std::uint32_t now = mine;
+      if (!shared.barrier.compare_exchange_strong(now, next)) Throw(what, now);
+      return Wake();
     }
-    const auto passed = [&] { return shared.barrier != mine; };
-    for (int i = 0; i < spins_; ++i) {
-      if (passed()) return;
-      Pause();
-    }
+    for (int i = 0; i < spins_ && shared.barrier == mine; ++i) Pause();
     const double deadline = MonotonicSeconds() + timeout_.count();
-    while (!passed()) {
+    while (shared.barrier == mine) {
       SleepAt(mine);
-      if (!passed()) LookAround(what, mine, deadline);
+      if (shared.barrier == mine) LookAround(mine, next, MonotonicSeconds() > deadline);
     }
+    if (const std::uint32_t now = shared.barrier; now & kFailed) Throw(what, now);
   }
 
-  // Throws when nobody will come any more.
-  void LookAround(const char* what, std::uint32_t barrier, double deadline) {
+  // Gives the group up when nobody will come any more.
+  void LookAround(std::uint32_t barrier, std::uint32_t next, bool late) {
     Header& shared = header();
-    const auto fail = [&](const std::string& reason) {
-      std::uint32_t nobody = 0;
-      shared.failed.compare_exchange_strong(nobody, static_cast<std::uint32_t>(rank_) + 1);
-      Wake();
-      throw CommError(fmt::format("{} failed on rank {} of {}: {}", what, rank_, size_, reason));
-    };
+    bool all_came = true;
     for (int rank = 0; rank < size_; ++rank) {
       const Header::Rank& other = shared.ranks[rank];
-      if (other.arrived_at == barrier + 1) continue;
-      // It may have come, gone on and left since.
-      if (other.left && shared.barrier == barrier) fail(fmt::format("rank {} has left", rank));
-      if (IsGone(other.pid) && shared.barrier == barrier) fail(fmt::format("rank {} has died", rank));
-      if (MonotonicSeconds() > deadline && shared.barrier == barrier)
-        fail(fmt::format("rank {} did not come within {:g} s", rank, timeout_.count()));
+      const bool came = other.arrived_at == next;
+      all_came = all_came && came;
+      const auto start = StartOf(other.pid);
+      if (!start || (*start != 0 && *start != other.started)) return GiveUp(barrier, Failure::kDied, rank);
+      if (!came && other.left) return GiveUp(barrier, Failure::kLeft, rank);
+      if (!came && late) return GiveUp(barrier, Failure::kLate, rank);
     }
-    if (const std::uint32_t failed = shared.failed; failed != 0 && shared.barrier == barrier)
-      fail(fmt::format("it has failed on rank {}", failed - 1));
+    // One of them, the last to come, has not let the others go on.
+    if (all_came && late) GiveUp(barrier, Failure::kStuck, 0);
+  }
+
+  // Unless the barrier has been passed meanwhile.
+  void GiveUp(std::uint32_t barrier, Failure failure, int rank) {
+    header().barrier.compare_exchange_strong(barrier, Pack(failure, rank));
+    Wake();
+  }
+
+  [[noreturn]] void Throw(const char* what, std::uint32_t failed) const {
+    const int rank = static_cast<int>(failed & ((1u << kRankBits) - 1));
+    const auto reason = [&]() -> std::string {
+      switch (static_cast<Failure>((failed & kCount) >> kRankBits)) {
+        case Failure::kLeft:
+          return fmt::format("rank {} has left", rank);
+        case Failure::kDied:
+          return fmt::format("rank {} has died", rank);
+        case Failure::kLate:
+          return fmt::format("rank {} did not come within {:g} s", rank, timeout_.count());
+        case Failure::kStuck:
+          break;
+      }
+      return fmt::format("the last rank to come did not go on within {:g} s", timeout_.count());
+    };
+    throw CommError(fmt::format("{} failed on rank {} of {}: {}", what, rank_, size_, reason()));
   }
 
   void SleepAt(std::uint32_t barrier) const {
@@ -324,9 +383,39 @@ class SharedMemoryCommunicator : public Communicator {
   std::unique_ptr<Communicator> inner_;
   Mapping mapping_;
   std::chrono::duration<double> timeout_;
+  std::string host_;
   int rank_, size_;
   int spins_;
   std::int64_t turn_ = 0;
+};
+
+// A group over several hosts, parts of which share memory.
+class OverHosts : public Communicator {
+ public:
+  OverHosts(std::unique_ptr<Communicator> inner, std::chrono::duration<double> timeout, std::string host)
+      : inner_(std::move(inner)), timeout_(timeout), host_(std::move(host)) {}
+
+  int rank() const override { return inner_->rank(); }
+  int size() const override { return inner_->size(); }
+  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
+    inner_->AllReduce(in, factors, out);
+  }
+  void Broadcast(const at::Tensor& inout, int root) override { inner_->Broadcast(inout, root); }
+  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
+    inner_->AllGatherBytes(mine, bytes, all);
+  }
+  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
+    inner_->AllToAllBytes(mine, bytes, all);
+  }
+  std::unique_ptr<Communicator> Split(int color, double patience) override {
+    std::unique_ptr<Communicator> group = inner_->Split(color, patience);
+    return group ? ThroughSharedMemory(std::move(group), patience * timeout_, host_) : nullptr;
+  }
+
+ private:
+  std::unique_ptr<Communicator> inner_;
+  std::chrono::duration<double> timeout_;
+  std::string host_;
 };
 
 bool IsDisabled() {
@@ -337,24 +426,31 @@ bool IsDisabled() {
 }  // namespace
 
 std::unique_ptr<Communicator> ThroughSharedMemory(std::unique_ptr<Communicator> inner,
-                                                  std::chrono::duration<double> timeout) {
+                                                  std::chrono::duration<double> timeout, std::string host) {
   if (inner->size() == 1) return inner;
-  const std::vector<std::string> hosts = inner->AllGather(IsDisabled() ? "" : Host());
-  if (hosts[0].empty() ||
-      std::any_of(hosts.begin(), hosts.end(), [&](const auto& host) { return host != hosts[0]; }))
-    return inner;
+  if (host.empty()) host = ThisHost();
+  const std::vector<std::string> hosts = inner->AllGather(IsDisabled() ? "" : host);
+  if (std::find(hosts.begin(), hosts.end(), "") != hosts.end()) return inner;
+  if (std::any_of(hosts.begin(), hosts.end(), [&](const auto& other) { return other != hosts[0]; }))
+    return std::make_unique<OverHosts>(std::move(inner), timeout, host);
 
-  // Rank 0 makes it, without a name; the others find it among rank 0's open files.
+  // Rank 0 makes it; the others find it among rank 0's open files.
   const std::size_t bytes = BytesOf(inner->size());
   const bool makes = inner->rank() == 0;
-  const File made(makes ? MakeFile(bytes) : -1);
+  const std::string name =
+      inner->AllGather(makes ? fmt::format("swarmsync-{:x}", std::random_device()()) : std::string())[0];
+  const File made(makes ? MakeFile(name, bytes) : -1);
   const std::string path =
       inner->AllGather(makes ? fmt::format("/proc/{}/fd/{}", getpid(), made.get()) : std::string())[0];
-  const File opened(makes ? -1 : open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const File opened(makes ? -1 : OpenFile(name, path));
   Mapping mapping(makes ? made.get() : opened.get(), bytes);
-  const std::vector<double> mapped = inner->AllGather(mapping.get() != nullptr ? 1.0 : 0.0);
-  if (std::find(mapped.begin(), mapped.end(), 0.0) != mapped.end()) return inner;
-  return std::make_unique<SharedMemoryCommunicator>(std::move(inner), std::move(mapping), timeout);
+  const auto slots = static_cast<std::size_t>(kSlots * kSlotBytes);
+  const std::size_t mine = HeaderBytes(inner->size()) + static_cast<std::size_t>(inner->rank()) * slots;
+  const bool ready = mapping.get() != nullptr && Populate(mapping.get() + mine, slots) &&
+                     Populate(mapping.get(), HeaderBytes(inner->size()));
+  const std::vector<double> all_ready = inner->AllGather(ready ? 1.0 : 0.0);
+  if (std::find(all_ready.begin(), all_ready.end(), 0.0) != all_ready.end()) return inner;
+  return std::make_unique<SharedMemoryCommunicator>(std::move(inner), std::move(mapping), timeout, host);
 }
 
 }  // namespace swarmsync

@@ -75,10 +75,10 @@ TEST(Buckets, ServeTheWarmUpOfTheOthersAndNotTheirRounds) {
   const auto early = [](int, std::int64_t step) { return step < 3; };
   EXPECT_EQ(Trained(early, "average", options),
             Trained([](int, std::int64_t) { return false; }, "average", options));
+  options.warmup_steps = 0;
   RunRanks(2, [&](Communicator& comm) {
     SmallNet net;
     FlatParams params(net);
-    options.warmup_steps = 0;
     EXPECT_FALSE(MakeSynchronizer("average", params, comm, options)->ExpectGradients());
   });
 }
