@@ -11,24 +11,11 @@
 #include <cstring>
 #include <utility>
 
+#include "base/file_descriptor.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void FailToRead(const std::filesystem::path& path) {
   throw DataError(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));

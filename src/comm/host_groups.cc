@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include "comm/passing_communicator.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -55,13 +56,10 @@ class Groups : public Communicator {
   std::unique_ptr<Communicator> members_, leaders_;  // leaders_: null for the others
 };
 
-class Everyone : public Communicator {
+class Everyone : public PassingCommunicator {
  public:
   Everyone(Communicator& world, Communicator& members, Communicator& groups)
-      : world_(world), members_(members), groups_(groups) {}
-
-  int rank() const override { return world_.rank(); }
-  int size() const override { return world_.size(); }
+      : PassingCommunicator(world), members_(members), groups_(groups) {}
 
   void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
     std::vector<double> of_members;
@@ -77,18 +75,9 @@ class Everyone : public Communicator {
     if (group == groups_.rank()) members_.Broadcast(inout, root % members_.size());
     groups_.Broadcast(inout, group);
   }
-  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
-    world_.AllGatherBytes(mine, bytes, all);
-  }
-  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
-    world_.AllToAllBytes(mine, bytes, all);
-  }
-  std::unique_ptr<Communicator> Split(int color, double patience) override {
-    return world_.Split(color, patience);
-  }
 
  private:
-  Communicator &world_, &members_, &groups_;
+  Communicator &members_, &groups_;
 };
 
 }  // namespace

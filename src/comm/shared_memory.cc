@@ -36,7 +36,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/file_descriptor.h"
 #include "comm/add_up.h"
+#include "comm/passing_communicator.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 
@@ -105,21 +107,6 @@ class Mapping {
   std::size_t bytes_ = 0;
 };
 
-// Closes it at the end.
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
 // Two processes with the same text see each other's pids; "" where that cannot be known.
 std::string ThisHost() {
   std::ifstream boot("/proc/sys/kernel/random/boot_id");
@@ -157,7 +144,7 @@ bool Populate(std::uint8_t* memory, std::size_t bytes) {
 // When the process started; 0 when it cannot be told, nullopt when it has ended, though nobody may have asked
 // how.
 std::optional<std::uint64_t> StartOf(std::int32_t pid) {
-  const File file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0)
     return errno == ENOENT || errno == ESRCH ? std::nullopt : std::optional<std::uint64_t>(0);
   char text[1024];
@@ -390,23 +377,11 @@ class SharedMemoryCommunicator : public Communicator {
 };
 
 // A group over several hosts, parts of which share memory.
-class OverHosts : public Communicator {
+class OverHosts : public PassingCommunicator {
  public:
   OverHosts(std::unique_ptr<Communicator> inner, std::chrono::duration<double> timeout, std::string host)
-      : inner_(std::move(inner)), timeout_(timeout), host_(std::move(host)) {}
+      : PassingCommunicator(*inner), inner_(std::move(inner)), timeout_(timeout), host_(std::move(host)) {}
 
-  int rank() const override { return inner_->rank(); }
-  int size() const override { return inner_->size(); }
-  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
-    inner_->AllReduce(in, factors, out);
-  }
-  void Broadcast(const at::Tensor& inout, int root) override { inner_->Broadcast(inout, root); }
-  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
-    inner_->AllGatherBytes(mine, bytes, all);
-  }
-  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
-    inner_->AllToAllBytes(mine, bytes, all);
-  }
   std::unique_ptr<Communicator> Split(int color, double patience) override {
     std::unique_ptr<Communicator> group = inner_->Split(color, patience);
     return group ? ThroughSharedMemory(std::move(group), patience * timeout_, host_) : nullptr;
@@ -439,10 +414,10 @@ std::unique_ptr<Communicator> ThroughSharedMemory(std::unique_ptr<Communicator> 
   const bool makes = inner->rank() == 0;
   const std::string name =
       inner->AllGather(makes ? fmt::format("swarmsync-{:x}", std::random_device()()) : std::string())[0];
-  const File made(makes ? MakeFile(name, bytes) : -1);
+  const FileDescriptor made(makes ? MakeFile(name, bytes) : -1);
   const std::string path =
       inner->AllGather(makes ? fmt::format("/proc/{}/fd/{}", getpid(), made.get()) : std::string())[0];
-  const File opened(makes ? -1 : OpenFile(name, path));
+  const FileDescriptor opened(makes ? -1 : OpenFile(name, path));
   Mapping mapping(makes ? made.get() : opened.get(), bytes);
   const auto slots = static_cast<std::size_t>(kSlots * kSlotBytes);
   const std::size_t mine = HeaderBytes(inner->size()) + static_cast<std::size_t>(inner->rank()) * slots;

@@ -19,6 +19,10 @@ void ForEachBlock(std::int64_t size, const BlockWork& work) {
 }
 
 void MoveTowards(const at::Tensor& average, const at::Tensor& position, double part) {
+  if (!average.is_cpu()) {
+    average.lerp_(position, part);
+    return;
+  }
   float* __restrict to = average.data_ptr<float>();
   const float* __restrict from = position.data_ptr<float>();
   const auto near = static_cast<float>(part), far = static_cast<float>(1 - part);

@@ -22,8 +22,8 @@ inline at::Tensor BlockOf(const at::Tensor& flat, std::int64_t begin, std::int64
   return flat.narrow(0, begin, end - begin);
 }
 
-// average <- average + part (position - average), as at::lerp_ does, which takes one number after another.
-// Floats on the CPU, of the same size, contiguous.
+// average <- average + part (position - average): at::lerp_, which on a CPU takes one number after another.
+// Floats, of the same size, contiguous.
 void MoveTowards(const at::Tensor& average, const at::Tensor& position, double part);
 
 }  // namespace swarmsync

@@ -10,25 +10,25 @@
 
 namespace swarmsync {
 
-GradientMean::GradientMean(FlatParams& params, const SyncOptions& options, Communicator& comm,
+GradientMean::GradientMean(FlatParams& params, const SyncOptions& options, Communicator& everyone,
                            HostGroups* groups)
     : params_(params),
-      comm_(comm),
+      everyone_(everyone),
       groups_(groups),
       // A GPU's are sent after backward(), and then at once.
       buckets_(params, params.gradients().is_cpu() ? options.bucket_bytes
                                                    : std::numeric_limits<std::int64_t>::max()) {
   if (options.wire == Wire::kFp32) return;
   encoded_.emplace(options.wire, EncodedSum::Sends::kValues, params.gradients(),
-                   groups ? groups->groups() : comm);
+                   groups ? groups->groups() : everyone);
 }
 
 bool GradientMean::Expect() {
   if (expecting()) throw UsageError("ExpectGradients() was called twice before Step()");
-  if (encoded_ || buckets_.size() == 1 || everyone().size() == 1) return false;
+  if (encoded_ || buckets_.size() == 1 || everyone_.size() == 1) return false;
   params_.Readopt();
   contributors().fill_(1);
-  buckets_.Expect(everyone());
+  buckets_.Expect(everyone_);
   return true;
 }
 
@@ -44,14 +44,14 @@ int GradientMean::Sum(bool contributes) {
     contributors().fill_(contributes ? 1 : 0);
   }
   if (encoded_) return SumEncoded();
-  buckets_.Sum(everyone());
+  buckets_.Sum(everyone_);
   return contributors().item<int>();
 }
 
 // Within the groups as they are, where there are groups; then encoded.
 int GradientMean::SumEncoded() {
   if (groups_) groups_->members().AllReduceSum(params_.gradient_message());
-  Communicator& comm = groups_ ? groups_->groups() : comm_;
+  Communicator& comm = groups_ ? groups_->groups() : everyone_;
   const std::vector<double> counts = comm.AllGather(contributors().item<double>());
   std::vector<double> factors;
   for (const double count : counts) factors.push_back(count > 0 ? 1 : 0);

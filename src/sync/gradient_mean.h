@@ -14,8 +14,8 @@ namespace swarmsync {
 // The mean of the workers' gradients. Borrows all that it is given.
 class GradientMean {
  public:
-  // groups: null without; with them, `comm` is not used.
-  GradientMean(FlatParams& params, const SyncOptions& options, Communicator& comm, HostGroups* groups);
+  // groups: those of the ranks of `everyone`; null without.
+  GradientMean(FlatParams& params, const SyncOptions& options, Communicator& everyone, HostGroups* groups);
 
   // From now on gradients of this rank, which contributes, are sent as backward() finds them, until Take().
   // Returns false where they are not. Local. Throws UsageError when it was called already.
@@ -30,11 +30,10 @@ class GradientMean {
  private:
   int Sum(bool contributes);
   int SumEncoded();
-  Communicator& everyone() { return groups_ ? groups_->everyone() : comm_; }
   at::Tensor contributors() const { return params_.gradient_message().select(0, -1); }
 
   FlatParams& params_;
-  Communicator& comm_;
+  Communicator& everyone_;
   HostGroups* groups_;
   GradientBuckets buckets_;
   std::optional<EncodedSum> encoded_;  // unless gradients travel as they are

@@ -267,7 +267,7 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works
 }
 
 GradientMean& Synchronizer::gradients() {
-  if (!gradients_) gradients_ = std::make_unique<GradientMean>(model(), options_, comm_, groups_.get());
+  if (!gradients_) gradients_ = std::make_unique<GradientMean>(model(), options_, everyone(), groups_.get());
   return *gradients_;
 }
 
@@ -405,12 +405,7 @@ void Synchronizer::MoveWeights(const BlockWork& move) {
   const at::Tensor& weights = params_.weights();
   const auto average = [&](std::int64_t begin, std::int64_t end, const WeightSketch& sketch) {
     if (part_of_average_ == 0 || !std::isfinite(sketch.Norm())) return;
-    const at::Tensor mine = BlockOf(average_, begin, end), next = BlockOf(position(), begin, end);
-    if (!mine.is_cpu()) {
-      mine.lerp_(next, part_of_average_);
-    } else {
-      MoveTowards(mine, next, part_of_average_);
-    }
+    MoveTowards(BlockOf(average_, begin, end), BlockOf(position(), begin, end), part_of_average_);
   };
   if (!weights.is_cpu()) {
     move(0, weights.numel());

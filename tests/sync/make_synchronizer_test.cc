@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "comm/passing_communicator.h"
 #include "support/errors.h"
 #include "support/ranks.h"
 #include "swarmsync/base/error.h"
@@ -239,27 +240,10 @@ TEST(MakeSynchronizer, DisagreementOnTheNameOrTheModelIsAUsageError) {
 }
 
 // A network that loses what it should broadcast.
-class ForgetfulCommunicator : public Communicator {
+class ForgetfulCommunicator : public PassingCommunicator {
  public:
-  explicit ForgetfulCommunicator(Communicator& inner) : inner_(inner) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
-    inner_.AllReduce(in, factors, out);
-  }
-  void Broadcast(const at::Tensor&, int) override { inner_.Barrier(); }
-  void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
-    inner_.AllGatherBytes(mine, bytes, all);
-  }
-  void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
-    inner_.AllToAllBytes(mine, bytes, all);
-  }
-  std::unique_ptr<Communicator> Split(int color, double patience) override {
-    return inner_.Split(color, patience);
-  }
-
- private:
-  Communicator& inner_;
+  using PassingCommunicator::PassingCommunicator;
+  void Broadcast(const at::Tensor&, int) override { Barrier(); }
 };
 
 TEST(MakeSynchronizer, WeightsThatDifferAfterTheBroadcastAreACommError) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "comm/passing_communicator.h"
 #include "support/errors.h"
 #include "support/ranks.h"
 #include "support/test_name.h"
@@ -425,33 +426,28 @@ TEST(MomentumAtSync, BeginsAnewWithTheFirstRoundAfterAWarmUp) {
 // ---- Failures ----
 
 // Fails in every call of one kind once told to, after spoiling what a broken transfer may spoil.
-class FaultyCommunicator : public Communicator {
+class FaultyCommunicator : public PassingCommunicator {
  public:
   enum class Fault { kNone, kAllReduce, kBroadcast, kAllGather };
 
-  explicit FaultyCommunicator(Communicator& inner) : inner_(inner) {}
+  using PassingCommunicator::PassingCommunicator;
   void FailFromNowOn(Fault fault) { fault_ = fault; }
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
   void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override {
     if (fault_ == Fault::kAllReduce) Fail(out);
-    inner_.AllReduce(in, factors, out);
+    PassingCommunicator::AllReduce(in, factors, out);
   }
   void Broadcast(const at::Tensor& inout, int root) override {
     if (fault_ == Fault::kBroadcast) Fail(rank() == root ? at::Tensor() : inout);
-    inner_.Broadcast(inout, root);
+    PassingCommunicator::Broadcast(inout, root);
   }
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override {
     if (fault_ == Fault::kAllGather) Fail({});
-    inner_.AllGatherBytes(mine, bytes, all);
+    PassingCommunicator::AllGatherBytes(mine, bytes, all);
   }
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override {
     if (fault_ == Fault::kAllReduce) Fail({});
-    inner_.AllToAllBytes(mine, bytes, all);
-  }
-  std::unique_ptr<Communicator> Split(int color, double patience) override {
-    return inner_.Split(color, patience);
+    PassingCommunicator::AllToAllBytes(mine, bytes, all);
   }
 
  private:
@@ -460,7 +456,6 @@ class FaultyCommunicator : public Communicator {
     throw CommError("the cable was cut");
   }
 
-  Communicator& inner_;
   Fault fault_ = Fault::kNone;
 };
 
