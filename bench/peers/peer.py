@@ -6,16 +6,20 @@ A module of train_in_memory.py and train_dataloader.py; not to be run by itself.
 import argparse
 import json
 import pathlib
+import sys
 import time
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from lenet5 import LeNet5
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "model"))
+from torch_networks import NETWORKS  # noqa: E402
 
-BATCH_SIZE = 64
+from lenet5 import LeNet5  # noqa: E402
+
 LEARNING_RATE = 0.1
+MODELS = {"lenet5": LeNet5, "resnet20": NETWORKS["resnet20"]}
 MEAN, STD = 0.1307, 0.3081  # of MNIST's training pixels, scaled to 0-1
 
 
@@ -38,12 +42,14 @@ def read_training_set(directory):
 def run(peer, description, make_epoch, read_every_loss):
     """Trains and prints one JSON line.
 
-    make_epoch: called once with the folder of the IDX files; what it returns is called for each
-        epoch and yields its batches, (inputs, targets).
+    make_epoch: called once with the parsed flags; what it returns is called for each epoch and
+        yields its batches, (inputs, targets).
     read_every_loss: loss.item() at every step, or never.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", required=True, help="folder of the raw IDX files")
+    parser.add_argument("--data", required=True, help="folder of the raw IDX files, or of CIFAR-10's binary ones")
+    parser.add_argument("--model", choices=sorted(MODELS), default="lenet5")
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=1500, help="steps that are measured")
     parser.add_argument("--warmup", type=int, default=0, help="steps before those")
     parser.add_argument("--threads", type=int, default=1)
@@ -53,9 +59,9 @@ def run(peer, description, make_epoch, read_every_loss):
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    network = LeNet5()
+    network = MODELS[arguments.model]()
     optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
-    epoch = make_epoch(arguments.data)
+    epoch = make_epoch(arguments)
     total_loss = 0.0
 
     def batches():
@@ -79,5 +85,5 @@ def run(peer, description, make_epoch, read_every_loss):
     samples = sum(train_step(*next(source)) for _ in range(arguments.steps))
     seconds = time.perf_counter() - start
     print(json.dumps({"peer": peer, "samples_per_second": samples / seconds,
-                      "steps": arguments.steps, "batch_size": BATCH_SIZE, "seconds": seconds,
+                      "steps": arguments.steps, "batch_size": arguments.batch_size, "seconds": seconds,
                       "torch": torch.__version__}))

@@ -17,14 +17,14 @@ from torchvision import datasets, transforms
 import peer
 
 
-def make_epoch(directory):
+def make_epoch(arguments):
     transform = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((peer.MEAN,), (peer.STD,))])
     with tempfile.TemporaryDirectory() as root:  # torchvision wants root/MNIST/raw
         (pathlib.Path(root) / "MNIST").mkdir()
-        (pathlib.Path(root) / "MNIST" / "raw").symlink_to(pathlib.Path(directory).absolute())
+        (pathlib.Path(root) / "MNIST" / "raw").symlink_to(pathlib.Path(arguments.data).absolute())
         images = datasets.MNIST(root, train=True, transform=transform)  # reads all of it now
-    loader = DataLoader(images, batch_size=peer.BATCH_SIZE, shuffle=True, num_workers=0)
+    loader = DataLoader(images, batch_size=arguments.batch_size, shuffle=True, num_workers=0)
     return lambda: loader
 
 

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
@@ -26,22 +25,12 @@ from torch.nn.parallel import DistributedDataParallel
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "model"))
 from torch_networks import NETWORKS  # noqa: E402
 
-MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)
-STDDEV = torch.tensor([0.2470, 0.2435, 0.2616]).view(3, 1, 1)
-RECORD = 3073
-
-
-def read(paths):
-    """Normalized images [n, 3, 32, 32] and labels [n]."""
-    records = np.concatenate([np.fromfile(path, np.uint8).reshape(-1, RECORD) for path in paths])
-    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).float().div_(255)
-    return images.sub_(MEAN).div_(STDDEV), torch.from_numpy(records[:, 0].astype(np.int64))
-
+import cifar10  # noqa: E402
 
 def augment(images, generator):
     """Padded by 4 with black, a random crop, every second one mirrored."""
     n = len(images)
-    padded = (-MEAN / STDDEV).expand(3, 40, 40).repeat(n, 1, 1, 1)
+    padded = (-cifar10.MEAN / cifar10.STDDEV).expand(3, 40, 40).repeat(n, 1, 1, 1)
     padded[:, :, 4:36, 4:36] = images
     down, right = torch.randint(0, 9, (2, n, 1, 1), generator=generator)
     mirrored = torch.randint(0, 2, (n, 1, 1), generator=generator).bool()
@@ -67,8 +56,7 @@ def evaluate(network, images, labels):
 def work(rank, arguments, store):
     torch.set_num_threads(arguments.threads)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=arguments.workers)
-    directory = pathlib.Path(arguments.data)
-    images, labels = read([directory / f"data_batch_{i}.bin" for i in range(1, 6)])
+    images, labels = cifar10.read_training_set(arguments.data)
     torch.manual_seed(arguments.seed)
     network = DistributedDataParallel(NETWORKS[arguments.model]())
     parameters = list(network.parameters())
@@ -95,7 +83,7 @@ def work(rank, arguments, store):
             optimizer.step()
     seconds = time.perf_counter() - start
     if rank == 0:
-        accuracy, loss = evaluate(network.module, *read([directory / "test_batch.bin"]))
+        accuracy, loss = evaluate(network.module, *cifar10.read([pathlib.Path(arguments.data) / "test_batch.bin"]))
         print(json.dumps({"peer": "pytorch-ddp", "model": arguments.model, "workers": workers,
                           "epochs": arguments.epochs, "lr": arguments.lr, "seed": arguments.seed,
                           "test_accuracy": accuracy, "test_loss": loss,

@@ -55,6 +55,12 @@ FlatParams& Synchronizer::model() { return overlap_ ? overlap_->model : params_;
 
 bool Synchronizer::under_way() const { return overlap_ && overlap_->under_way(); }
 
+std::int64_t Synchronizer::quiet_at() const {
+  if (!under_way()) return steps_;
+  const bool ever = options_.overlap < options_.period;
+  return ever ? exchanged_at_ + options_.overlap : std::numeric_limits<std::int64_t>::max();
+}
+
 Communicator& Synchronizer::everyone() { return groups_ ? groups_->everyone() : comm_; }
 
 bool Synchronizer::ExpectGradients() {

@@ -87,7 +87,7 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   TrainResult result;
   for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
     const SentBytes before = options_.bytes_sent();
-    const double train_loss = TrainEpoch(observer);
+    const double train_loss = TrainEpoch(epoch, observer);
     const SentBytes after = options_.bytes_sent();
     result.bytes_sent.all += after.all - before.all;
     result.bytes_sent.between_hosts += after.between_hosts - before.between_hosts;
@@ -111,15 +111,25 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   return result;
 }
 
-// The steps of one epoch. Returns the mean mini-batch loss over all workers.
-double Trainer::TrainEpoch(TrainObserver& observer) {
-  const std::int64_t steps =
-      std::min(parts_.sampler.steps_per_epoch(), options_.total_steps - parts_.sync.steps());
+// The step that the evaluation of an epoch comes after: its last, or that at which an exchange lands that is
+// under way then, so that training does not wait for it. Not if that is no sooner than the next epoch's end.
+std::int64_t Trainer::EvaluationStep(std::int64_t epoch) const {
+  const auto end_of = [&](std::int64_t number) {
+    return std::min((number + 1) * parts_.sampler.steps_per_epoch(), options_.total_steps);
+  };
+  const std::int64_t end = end_of(epoch);
+  if (parts_.sync.steps() < end) return end;
+  const std::int64_t landing = parts_.sync.quiet_at();
+  return landing < end_of(epoch + 1) ? landing : end;
+}
+
+// The steps up to the epoch's evaluation. Returns their mean mini-batch loss over all workers.
+double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
   parts_.model.train();
   LossSum epoch_loss, logged_loss;
   double last_progress = 0;
   LapTimer timer;
-  for (std::int64_t step = 0; step < steps; ++step) {
+  for (bool ends = false; !ends;) {
     observer.CheckStop();
     const std::size_t place = loader_->Next();
     ledger_.data += timer.Lap();
@@ -133,7 +143,8 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
     parts_.sync.Step(parts_.optimizer, loss);
     epoch_loss.Add(loss);
     logged_loss.Add(loss);
-    if (step + 1 == steps) parts_.sync.Drain();
+    ends = parts_.sync.steps() >= EvaluationStep(epoch);
+    if (ends) parts_.sync.Drain();
     const double in_exchange = TakeSpans();
     const bool last = parts_.sync.steps() == options_.total_steps;
     if (last || MonotonicSeconds() - last_progress > kProgressSeconds) {

@@ -694,6 +694,26 @@ TEST_F(RunWorkerTest, LearnsWithExchangesBesideTheTrainingInFewerBits) {
   }
 }
 
+TEST_F(RunWorkerTest, AnEpochIsEvaluatedWhenTheExchangeUnderWayHasLanded) {
+  TrainConfig config = Config();
+  config.sync = "average";
+  config.epochs = 3;
+  const auto evaluated_at = [&](std::int64_t period, std::int64_t overlap) {
+    config.period = period;
+    config.overlap = overlap;
+    std::vector<std::int64_t> steps;
+    for (const Json& epoch : Events(Train(config), "epoch")) steps.push_back(epoch.at("step"));
+    return steps;
+  };
+  const std::vector<std::int64_t> ends = evaluated_at(4, 0);
+  const std::int64_t epoch = ends[0];
+  EXPECT_EQ(ends, (std::vector<std::int64_t>{epoch, 2 * epoch, 3 * epoch}));
+  EXPECT_EQ(evaluated_at(epoch, 2), (std::vector<std::int64_t>{epoch + 2, 2 * epoch + 2, 3 * epoch}));
+  EXPECT_EQ(evaluated_at(epoch, epoch), ends) << "one is always under way";
+  EXPECT_EQ(evaluated_at(2 * epoch, epoch), (std::vector<std::int64_t>{epoch, 2 * epoch, 3 * epoch}))
+      << "it lands no sooner than the next epoch ends";
+}
+
 TEST_F(RunWorkerTest, AnEmulatedLinkChangesTheTimeAlone) {
   TrainConfig config = Config();
   config.steps = 6;

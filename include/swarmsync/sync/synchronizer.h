@@ -89,6 +89,10 @@ class Synchronizer {
   // What becomes of the optimizer's state follows at the beginning of the next Step().
   void Drain();
 
+  // The next step behind which no exchange is under way: steps(), or where the one that is will have landed;
+  // far away where each begins as the one before lands. The same on all ranks. Local.
+  std::int64_t quiet_at() const;
+
   // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
   // (sync/replay.h does so for all workers at once). The optimizer's state is not touched. Collective for the
   // synchronizers that exchange there.

@@ -89,7 +89,8 @@ struct TrainerParts {
 
 // The only training loop, on the device of the model's parameters: sampler, data set, augmentation, forward,
 // backward, Synchronizer::Step(). Evaluates after every epoch, on the validation samples where there are any,
-// else on the test set; on the test set at the end in any case. Not thread-safe; one for each worker.
+// else on the test set; on the test set at the end in any case. Where an exchange is under way at the end of an
+// epoch, the evaluation comes when it has landed, some steps into the next. Not thread-safe; one for each worker.
 class Trainer {
  public:
   Trainer(const TrainerParts& parts, TrainerOptions options);
@@ -101,7 +102,8 @@ class Trainer {
   TrainResult Run(TrainObserver& observer);
 
  private:
-  double TrainEpoch(TrainObserver& observer);
+  double TrainEpoch(std::int64_t epoch, TrainObserver& observer);
+  std::int64_t EvaluationStep(std::int64_t epoch) const;
   at::Tensor Backward();
   double ScheduledRate() const;
   TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
