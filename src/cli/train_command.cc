@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/library_logs.h"
 #include "cli/parent.h"
+#include "cli/resumed_config.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
 #include "model/torchscript.h"
@@ -106,7 +107,13 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
     throw UsageError(
         fmt::format("--overwrite would remove the model, {}; give another --out", files.script().string()));
   }
-  PrepareRunDirectory(files, config.overwrite ? Existing::kOverwrite : Existing::kRefuse);
+  const bool in_place = config.resume == config.out;
+  PrepareRunDirectory(files, in_place           ? Existing::kContinue
+                             : config.overwrite ? Existing::kOverwrite
+                                                : Existing::kRefuse);
+  const RunFiles before{config.resume};
+  if (!config.resume.empty() && !in_place && std::filesystem::exists(before.metrics()))
+    std::filesystem::copy_file(before.metrics(), files.metrics());
   WriteFileAtomically(files.config(), ToJsonText(config));
   return std::move(checked.data);
 }
@@ -267,9 +274,10 @@ void RunLaunched(TrainConfig config, const ModelRegistry& models, double started
   }
 }
 
-int Train(const CLI::App& command, const TrainConfig& given, const CommandContext& context) {
+int Train(const CLI::App& command, TrainConfig given, const CommandContext& context) {
   DieWithParent();
   RefuseZero(command);
+  if (!given.resume.empty()) given = ResumedConfig(given, command);
   if (const auto launched = DiscoverRank(GetEnvironment)) {
     if (command.get_option("--workers")->count() > 0) {
       throw UsageError(

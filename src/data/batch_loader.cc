@@ -10,12 +10,15 @@
 namespace swarmsync {
 
 BatchLoader::BatchLoader(const ImageSet& set, ShardedSampler& sampler, const Augmenter& augmenter,
-                         std::int64_t num_batches, std::vector<BatchMemory> memory, int threads)
+                         std::int64_t num_batches, std::vector<BatchMemory> memory, int threads,
+                         std::int64_t first)
     : set_(set),
       sampler_(sampler),
       augmenter_(augmenter),
       num_batches_(num_batches),
       memory_(std::move(memory)),
+      started_(first),
+      given_(first),
       in_(memory_.size(), -1) {
   if (memory_.empty()) throw UsageError("a loader needs memory for at least one batch");
   if (threads > 0 && memory_.size() < 2)

@@ -9,9 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "base/digest.h"
 #include "data/cifar.h"
 #include "data/gzip.h"
-#include "data/md5.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 #include "swarmsync/base/names.h"

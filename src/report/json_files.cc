@@ -20,4 +20,12 @@ void JsonLines::Append(const nlohmann::ordered_json& record) {
   if (!stream_) throw RunError(fmt::format("cannot write {}; is the disk full?", path_.string()));
 }
 
+std::uintmax_t JsonLines::size() const { return std::filesystem::file_size(path_); }
+
+void JsonLines::ShortenTo(std::uintmax_t size) {
+  std::error_code error;
+  if (this->size() > size) std::filesystem::resize_file(path_, size, error);
+  if (error) throw RunError(fmt::format("cannot shorten {}: {}", path_.string(), error.message()));
+}
+
 }  // namespace swarmsync

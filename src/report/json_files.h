@@ -16,6 +16,9 @@ class JsonLines {
   explicit JsonLines(const std::filesystem::path& path);
   void Append(const nlohmann::ordered_json& record);
 
+  std::uintmax_t size() const;          // of the file, in bytes
+  void ShortenTo(std::uintmax_t size);  // forgets what was written behind; a shorter file stays
+
  private:
   std::filesystem::path path_;
   std::ofstream stream_;

@@ -22,6 +22,7 @@ std::vector<fs::path> AllFiles(const RunFiles& files) {
 void RemoveEarlierRun(const RunFiles& files) {
   for (const fs::path& file : AllFiles(files)) fs::remove(file);
   fs::remove_all(files.directory / kLogDirectory);
+  fs::remove_all(files.checkpoints());
 }
 
 }  // namespace
@@ -44,7 +45,7 @@ void PrepareRunDirectory(const RunFiles& files, Existing existing) {
                         "run in it",
                         name));
       }
-      RemoveEarlierRun(files);
+      if (existing == Existing::kOverwrite) RemoveEarlierRun(files);
     }
     if (access(files.directory.c_str(), W_OK | X_OK) != 0) {
       throw UsageError(fmt::format("--out {} cannot be written; name another one", name));

@@ -24,6 +24,7 @@ class Average : public Synchronizer {
 
  protected:
   void StartHere() override { sum_.StartHere(); }
+  void VisitAlgorithm(StateVisitor& state) override { sum_.VisitState(state); }
 
   int DoExchange(const Turn& turn) override {
     const int count = sum_.Add(turn.works(), comm());

@@ -36,6 +36,10 @@ class Easgd : public Synchronizer {
     center_.copy_(params().weights());
     positions_.StartHere();
   }
+  void VisitAlgorithm(StateVisitor& state) override {
+    state.Tensor("center", Held::kByAll, center_);
+    positions_.VisitState(state);
+  }
   at::Tensor position() override { return center_; }
   std::string_view shared_position() const override { return "center"; }
 

@@ -83,4 +83,10 @@ void EncodedSum::Add(const at::Tensor& flat, const std::vector<double>& factors,
     AddDecoded(wire_, bytes_at(sums_, owner), 1, PartSize(owner), at_part(out, owner));
 }
 
+void EncodedSum::VisitState(StateVisitor& state) {
+  state.Tensor("reference", Held::kByAll, reference_);
+  state.Tensor("lost", Held::kByEach, lost_);
+  if (state.same_world()) state.Tensor("lost of the sum", Held::kByEach, lost_of_sum_);
+}
+
 }  // namespace swarmsync

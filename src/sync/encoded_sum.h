@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/comm/wire.h"
 
@@ -33,6 +34,8 @@ class EncodedSum {
   // an all-gather of 1/ranks of the size each.
   void Add(const at::Tensor& flat, const std::vector<double>& factors, const at::Tensor& out,
            Communicator& comm);
+
+  void VisitState(StateVisitor& state);
 
  private:
   std::int64_t PartSize(int rank) const;  // the last ranks may have less than part_, or nothing

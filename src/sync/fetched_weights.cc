@@ -32,6 +32,11 @@ void FetchedWeights::Fetch(int root, Communicator& comm) {
   }
 }
 
+// Weights that the next fetch replaces as a whole are not needed again.
+void FetchedWeights::VisitState(StateVisitor& state) {
+  if (wire_ != Wire::kFp32 || keeps_ == Keeps::kThose) state.Tensor("weights", Held::kByAll, weights_);
+}
+
 // The root sends its weights from where they are.
 void FetchedWeights::FetchWhole(int root, Communicator& comm) {
   const bool is_root = root == comm.rank();

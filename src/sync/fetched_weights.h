@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/comm/wire.h"
 #include "swarmsync/params/flat_params.h"
@@ -27,6 +28,8 @@ class FetchedWeights {
 
   // All ranks have the same weights now.
   void StartHere();
+
+  void VisitState(StateVisitor& state);
 
  private:
   void FetchWhole(int root, Communicator& comm);

@@ -27,6 +27,10 @@ class GradientMean {
   // contributors the gradients become zero. Collective: an all-reduce for each bucket.
   int Take(bool contributes);
 
+  void VisitState(StateVisitor& state) {
+    if (encoded_) encoded_->VisitState(state);
+  }
+
  private:
   int Sum(bool contributes);
   int SumEncoded();

@@ -48,6 +48,11 @@ class InformedPsoPs : public Synchronizer {
     particle_.StartHere();
     guide_.StartHere();
   }
+  void VisitAlgorithm(StateVisitor& state) override {
+    state.Number("exchange", Held::kByAll, exchange_);
+    particle_.VisitState(state);
+    guide_.VisitState(state);
+  }
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);

@@ -29,6 +29,7 @@ class Leader : public Synchronizer {
 
  protected:
   void StartHere() override { leader_.StartHere(); }
+  void VisitAlgorithm(StateVisitor& state) override { leader_.VisitState(state); }
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);

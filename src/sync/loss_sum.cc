@@ -16,4 +16,10 @@ void LossSum::Add(const at::Tensor& loss) {
 
 double LossSum::Total() const { return sum_ + (device_sum_.defined() ? device_sum_.item<double>() : 0.0); }
 
+void LossSum::VisitState(StateVisitor& state) {
+  state.Number("count", Held::kByEach, count_);
+  state.Number("sum", Held::kByEach, sum_);
+  state.Tensor("sum on the device", Held::kByEach, device_sum_);
+}
+
 }  // namespace swarmsync

@@ -2,33 +2,15 @@
 
 #include <fmt/format.h>
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include <algorithm>
-#include <string>
-#include <type_traits>
 #include <vector>
 
+#include "checkpoint/optimizer_state.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
 namespace {
-
-using States = std::decay_t<decltype(std::declval<torch::optim::Optimizer>().state())>;
-
-// libtorch 1.13 looks an optimizer's state up by text, 2.x by address.
-#if TORCH_VERSION_MAJOR >= 2
-void* KeyOf(const at::Tensor& parameter) { return parameter.unsafeGetTensorImpl(); }
-#else
-std::string KeyOf(const at::Tensor& parameter) {
-  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
-}
-#endif
-
-torch::optim::OptimizerParamState* StateOf(States& states, const at::Tensor& parameter) {
-  const auto found = states.find(KeyOf(parameter));
-  return found == states.end() ? nullptr : found->second.get();
-}
 
 // In the order of the optimizer's parameters, so that all ranks have the same.
 std::vector<at::Tensor> MomentaOf(torch::optim::Optimizer& optimizer) {
@@ -38,7 +20,7 @@ std::vector<at::Tensor> MomentaOf(torch::optim::Optimizer& optimizer) {
   };
   for (const auto& group : optimizer.param_groups()) {
     for (const at::Tensor& parameter : group.params()) {
-      torch::optim::OptimizerParamState* state = StateOf(optimizer.state(), parameter);
+      torch::optim::OptimizerParamState* state = ParamStateOf(optimizer, parameter);
       if (auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(state)) add(sgd->momentum_buffer());
       if (auto* adam = dynamic_cast<torch::optim::AdamParamState*>(state)) {
         add(adam->exp_avg());

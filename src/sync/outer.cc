@@ -17,6 +17,12 @@ void OuterSynchronizer::StartHere() {
   sum_.StartHere();
 }
 
+void OuterSynchronizer::VisitAlgorithm(StateVisitor& state) {
+  state.Tensor("start", Held::kByAll, start_);
+  state.Tensor("velocity", Held::kByAll, velocity_);
+  sum_.VisitState(state);
+}
+
 int OuterSynchronizer::DoExchange(const Turn& turn) {
   const int count = sum_.Add(turn.works(), comm());
   if (count == 0) return 0;

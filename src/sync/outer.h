@@ -20,6 +20,7 @@ class OuterSynchronizer : public Synchronizer {
 
   void StartHere() final;
   int DoExchange(const Turn& turn) final;
+  void VisitAlgorithm(StateVisitor& state) final;
 
  private:
   WorkerSum sum_;

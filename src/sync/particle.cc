@@ -116,4 +116,14 @@ void Particle::Restart(const at::Tensor& position) {
   velocity_.zero_();
 }
 
+// In a world of another size nobody's inertia is known, and all begin again.
+void Particle::VisitState(StateVisitor& state) {
+  state.Tensor("velocity", Held::kByEach, velocity_);
+  state.Tensor("start", Held::kByEach, start_);
+  if (!tuner_ || !state.same_world()) return;
+  tuner_->VisitNumbers(
+      [&](const std::string& name, auto& number) { state.Number(name, Held::kByAll, number); });
+  options_.inertia = tuner_->inertias()[comm_.rank()];
+}
+
 }  // namespace swarmsync

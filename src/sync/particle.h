@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "swarm/device.h"
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
 #include "swarmsync/swarm/inertia_tuner.h"
@@ -39,6 +40,8 @@ class Particle {
 
   // Takes the weights to `position`, with no velocity.
   void Restart(const at::Tensor& position);
+
+  void VisitState(StateVisitor& state);
 
  private:
   FlatParams& params_;

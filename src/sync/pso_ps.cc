@@ -52,6 +52,15 @@ class PsoPs : public Synchronizer {
     particle_.StartHere();
     if (global_) global_->StartHere();
   }
+  void VisitAlgorithm(StateVisitor& state) override {
+    state.Number("exchange", Held::kByAll, exchange_);
+    bests_.VisitNumbers([&](const char* name, double& number, bool alike) {
+      state.Number(name, alike ? Held::kByAll : Held::kByEach, number);
+    });
+    particle_.VisitState(state);
+    state.Tensor("personal best", Held::kByEach, personal_);
+    if (global_) global_->VisitState(state);
+  }
 
   int DoExchange(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);

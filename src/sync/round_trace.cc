@@ -53,4 +53,9 @@ RoundRecord RoundRecorder::Combine(const std::vector<RoundTrace>& traces) {
   return record;
 }
 
+void RoundRecorder::VisitState(StateVisitor& state) {
+  state.Number("least fitness", Held::kByAll, least_fitness_);
+  state.Number("has fitness", Held::kByAll, has_fitness_);
+}
+
 }  // namespace swarmsync

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -398,7 +399,8 @@ std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
 
 double Synchronizer::progress() const {
   if (options_.total_steps == 0) return 0;
-  const std::int64_t steps = exchanged_steps_ + (rounds_ + 1 - exchanged_steps_) * options_.period;
+  const std::int64_t steps =
+      recounted_steps_ + exchanged_steps_ + (rounds_ + 1 - exchanged_steps_) * options_.period;
   return std::min(1.0, static_cast<double>(steps) / static_cast<double>(options_.total_steps));
 }
 
@@ -468,6 +470,51 @@ void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& 
     buffers.copy_(MeanOfBuffers(mine, true, everyone()));
   }
   ForgetBytes();
+}
+
+void Synchronizer::CountFrom(std::int64_t steps) {
+  recounted_steps_ += steps - steps_;
+  exchanged_at_ += steps - steps_;
+  steps_ = steps;
+}
+
+void Synchronizer::VisitState(StateVisitor& state) {
+  if (under_way())
+    throw UsageError("VisitState() was called while an exchange is under way; Drain() comes first");
+  torch::NoGradGuard no_grad;
+  model().Readopt();
+  const StateVisitor::Within within(state, "sync");
+  state.TensorInPlace("weights", only_gradients() ? Held::kByAll : Held::kByEach, model().weights());
+  state.TensorInPlace("buffers", Held::kByEach, model().buffers());
+  state.Number("steps", Held::kByEach, steps_);
+  state.Number("recounted steps", Held::kByAll, recounted_steps_);
+  state.Number("rounds", Held::kByAll, rounds_);
+  state.Number("steps of the round", Held::kByEach, round_steps_);
+  state.Number("steps with exchanged gradients", Held::kByAll, exchanged_steps_);
+  state.Number("exchanged at", Held::kByEach, exchanged_at_);
+  state.Number("contributors", Held::kByAll, contributors_);
+  state.Number("moved", Held::kByEach, moved_);
+  state.Number("left out", Held::kByEach, left_out_);
+  std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};
+  state.Records("start of the round", Held::kByEach, sketches);
+  round_start_ = WeightSketch(sketches.at(0));
+  state.Records("traces", Held::kByEach, traces_);
+  double uncharged = options_.bytes_sent ? options_.bytes_sent() - charged_bytes_ : 0;
+  state.Number("uncharged bytes", Held::kByEach, uncharged);
+  if (state.loads() && options_.bytes_sent) charged_bytes_ = options_.bytes_sent() - uncharged;
+  state.Number("averaged positions", Held::kByEach, averaged_);
+  state.Tensor("average", only_gradients() ? Held::kByAll : Held::kByEach, average_);
+  state.Tensor("average of the buffers", Held::kByEach, average_buffers_);
+  {
+    const StateVisitor::Within loss(state, "loss of the round");
+    round_loss_.VisitState(state);
+  }
+  if (only_gradients() || options_.warmup_steps > 0) {
+    const StateVisitor::Within mean(state, "gradients");
+    gradients().VisitState(state);
+  }
+  const StateVisitor::Within algorithm(state, name());
+  VisitAlgorithm(state);
 }
 
 std::vector<SyncSpan> Synchronizer::TakeSpans() { return std::exchange(spans_, {}); }

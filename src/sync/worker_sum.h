@@ -30,6 +30,10 @@ class WorkerSum {
 
   const at::Tensor& sum() const { return sum_; }  // [flat_size]
 
+  void VisitState(StateVisitor& state) {
+    if (encoded_) encoded_->VisitState(state);
+  }
+
  private:
   FlatParams& params_;
   at::Tensor message_;  // [flat_size + 1]: the sum and the number of contributors

@@ -183,6 +183,8 @@ void Validate(const TrainConfig& c) {
         "--device is {}; give auto, cpu, cuda, or cuda:I with the number of a GPU, from 0", c.device));
   }
   Require(c.log_every >= 1, "log-every", c.log_every, "at least 1");
+  Require(c.checkpoint_every >= 0, "checkpoint-every", c.checkpoint_every, "0 or more");
+  Require(c.check_replicas >= 0, "check-replicas", c.check_replicas, "0 or more");
 }
 
 SyncOptions SyncOptionsOf(const TrainConfig& config) {

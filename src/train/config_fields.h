@@ -161,6 +161,16 @@ void VisitFields(Config& c, Visitor&& visit) {
   visit("seed", c.seed, "seed of the initial weights, the data order and the swarm", kRun);
   visit("out", c.out, "directory for the results [a new one under runs/]", kRun);
   visit("overwrite", c.overwrite, "replace an earlier run in --out", kRun);
+  visit("checkpoint-every", c.checkpoint_every,
+        "rounds between two checkpoints, from which a run that was stopped goes on (--resume); 0: none",
+        kRun);
+  visit("resume", c.resume,
+        "go on with the run in this directory from its last checkpoint; its flags hold, and only lengths, "
+        "workers "
+        "and what is shown may be given anew",
+        kRun);
+  visit("check-replicas", c.check_replicas,
+        "rounds between two comparisons of what all workers must hold alike, by checksum; 0: none", kRun);
   visit("log-every", c.log_every, "steps between two records of the loss", kRun);
   visit("quiet", c.quiet, "print nothing but errors", kRun);
   visit("progress", c.progress, "auto, bar, plain or none", kRun);

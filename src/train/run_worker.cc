@@ -26,6 +26,7 @@
 #include "swarmsync/train/model_file.h"
 #include "swarmsync/train/trainer.h"
 #include "train/autocast.h"
+#include "train/checkpointer.h"
 #include "train/device.h"
 #include "train/device_batches.h"
 #include "train/optimizer.h"
@@ -259,6 +260,31 @@ class Recorder : public TrainObserver {
     Append(record);
   }
 
+  void OnCheckpointFailed(std::int64_t step, const std::string& reason) override {
+    Append({{"event", "checkpoint_failed"}, {"step", step}, {"reason", reason}});
+    Tell(StatusNote{
+        fmt::format("the checkpoint of step {} could not be written ({}); training goes on", step, reason)});
+  }
+
+  // The records that are written behind a checkpoint will be written again by who goes on from it.
+  void VisitState(StateVisitor& state) override {
+    const StateVisitor::Within within(state, "records");
+    std::int64_t bytes = metrics_ ? static_cast<std::int64_t>(metrics_->size()) : 0;
+    state.Number("bytes", Held::kByEach, bytes);
+    if (metrics_ && state.loads()) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes));
+    if (state.same_world()) state.Records("times left out", Held::kByAll, times_left_out_);
+  }
+
+  void Forget() {
+    if (metrics_) metrics_->ShortenTo(0);
+  }
+
+  // What a person should know, on the screen and in the records.
+  void Note(const std::string& event, const std::string& line) {
+    Append({{"event", event}, {"note", line}});
+    Tell(StatusNote{line});
+  }
+
   // By rank, in how many rounds the guard left it out.
   const std::vector<std::int64_t>& times_left_out() const { return times_left_out_; }
 
@@ -297,13 +323,57 @@ class Recorder : public TrainObserver {
 
 // Each account and the bytes become the mean over the workers. Collective.
 void TakeMeansOverWorkers(Ledger& ledger, SentBytes& sent, Communicator& comm) {
-  double* const accounts[] = {&ledger.setup,      &ledger.data, &ledger.compute,
-                              &ledger.sync,       &ledger.wait, &ledger.evaluate,
-                              &ledger.checkpoint, &sent.all,    &sent.between_hosts};
+  std::vector<double*> accounts{&sent.all, &sent.between_hosts};
+  ledger.Visit([&](const char*, double& seconds) { accounts.push_back(&seconds); });
   std::vector<double> mine;
   for (double* const account : accounts) mine.push_back(std::exchange(*account, 0));
   const std::vector<double> all = comm.AllGather(mine);
-  for (std::size_t i = 0; i < all.size(); ++i) *accounts[i % std::size(accounts)] += all[i] / comm.size();
+  for (std::size_t i = 0; i < all.size(); ++i) *accounts[i % accounts.size()] += all[i] / comm.size();
+}
+
+// What this worker alone draws from. Threads share libtorch's generators.
+std::vector<at::Generator> OwnGenerators(const TrainConfig& config, const at::Device& device) {
+  std::vector<at::Generator> generators;
+  if (config.backend == Backend::kThreads && config.workers > 1) return generators;
+  generators.push_back(at::globalContext().defaultGenerator(at::kCPU));
+  if (!device.is_cpu()) generators.push_back(at::globalContext().defaultGenerator(device));
+  return generators;
+}
+
+Json Versions(const at::Device& device) {
+  Json versions = {{"swarmsync", SWARMSYNC_VERSION}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}};
+  if (device.is_cuda()) versions["gpu"] = DescribeGpu(device.index());
+  return versions;
+}
+
+// Goes on where the newest checkpoint in config.resume was written, if there is one. Collective.
+void Resume(const TrainConfig& config, const WorkerContext& context, const FlatParams& params,
+            Trainer& trainer, Synchronizer& sync, Recorder& recorder) {
+  Communicator& comm = context.comm;
+  const CheckpointDirectory directory(RunFiles{config.resume}.checkpoints());
+  const FoundCheckpoint found = FindNewest(directory, comm);
+  const auto [step, size] = found.checkpoint;
+  if (step > 0) {
+    StateLoader state(found.part.tensors, directory.PathOf(step).string(), params.weights().device(),
+                      size == comm.size());
+    trainer.Resume(state, recorder);
+  }
+  if (step == 0) recorder.Forget();
+  if (config.resume == config.out) RemoveNewer(directory, step, comm);
+  for (const std::string& line : found.damaged) recorder.Note("checkpoint_damaged", line);
+  if (step == 0) {
+    recorder.Note("resume", fmt::format("there is no checkpoint in {} yet; training from the beginning",
+                                        config.resume));
+  } else if (size == comm.size()) {
+    recorder.Note("resume", fmt::format("going on from the checkpoint of step {}", step));
+  } else {
+    recorder.Note(
+        "resume",
+        fmt::format(
+            "going on from the checkpoint of step {} with {} workers instead of {}, as step {}: worker "
+            "r begins with the state that worker r mod {} had, and an epoch has another number of steps",
+            step, comm.size(), size, sync.steps(), size));
+  }
 }
 
 void Train(const TrainConfig& config, const WorkerContext& context) {
@@ -336,25 +406,37 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
 
   const Augmenter augmenter(config.augment, data.shape, data.normalization, config.seed);
   const SampleIds validation{split.validation.data(), static_cast<std::int64_t>(split.validation.size())};
+  TrainerOptions options;
+  options.total_steps = total_steps;
+  options.log_every = config.log_every;
+  options.loader_threads = config.loader_threads;
+  options.recalibrate = config.recalibrate;
+  options.recipe = RecipeOf(config, comm.rank(), context.device, *model);
+  options.bytes_sent = [&] { return counted.sent(); };
+  options.check_replicas = config.check_replicas;
+  options.checkpoint_every = config.checkpoint_every;
+  options.checkpoints = CheckpointDirectory(files.checkpoints());
+  options.checkpoint_metadata = {{"config", ToJsonText(config)},
+                                 {"versions", Versions(context.device).dump()}};
+  options.length_in_steps = config.steps > 0;
+  options.generators = OwnGenerators(config, context.device);
+  options.command_started = context.started;
   Trainer trainer(
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
-      {total_steps, config.log_every, config.loader_threads, config.recalibrate,
-       RecipeOf(config, comm.rank(), context.device, *model), [&] { return counted.sent(); }});
+      std::move(options));
   Recorder recorder(files, config, context);
+  if (!config.resume.empty()) Resume(config, context, params, trainer, *sync, recorder);
   comm.Barrier();
-  const double setup_seconds = MonotonicSeconds() - context.started;
   TrainResult result = trainer.Run(recorder);
 
-  LapTimer timer;
-  result.ledger.setup += setup_seconds;
+  LapTimer timer, since_run;
   if (comm.rank() == 0) {
     SaveModel(files.model(), *model, config.model, data);
     model->SaveScript(files.script());
   }
-  result.ledger.checkpoint = timer.Lap();
+  result.ledger.checkpoint += timer.Lap();
   comm.Barrier();
   result.ledger.wait += timer.Lap();
-  const Ledger& ledger = result.ledger;
   TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
   if (comm.rank() != 0) return;
 
@@ -372,20 +454,13 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
       {"final_model", sync->final_model()},
       {"bytes_sent_per_worker", result.bytes_sent.all},
       {"left_out_rounds", recorder.times_left_out()},
-      {"setup_seconds", ledger.setup},
-      {"data_seconds", ledger.data},
-      {"compute_seconds", ledger.compute},
-      {"sync_seconds", ledger.sync},
-      {"wait_seconds", ledger.wait},
-      {"evaluate_seconds", ledger.evaluate},
-      {"checkpoint_seconds", ledger.checkpoint},
-      {"wall_seconds", MonotonicSeconds() - context.started},
-      {"samples_per_second", result.samples_per_second},
-      {"membership_events", Json::array()},
-      {"versions",
-       {{"swarmsync", SWARMSYNC_VERSION}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}}},
   };
-  if (context.device.is_cuda()) summary["versions"]["gpu"] = DescribeGpu(context.device.index());
+  result.ledger.Visit(
+      [&](const char* name, double seconds) { summary[fmt::format("{}_seconds", name)] = seconds; });
+  summary["wall_seconds"] = result.wall_seconds + since_run.Lap();
+  summary["samples_per_second"] = result.samples_per_second;
+  summary["membership_events"] = Json::array();
+  summary["versions"] = Versions(context.device);
   if (config.link.emulated()) summary["emulated_link"] = ToString(config.link);
   if (group_size > 1) {
     summary["group_size"] = group_size;

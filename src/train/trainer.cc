@@ -11,8 +11,10 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "train/autocast.h"
+#include "train/checkpointer.h"
 #include "train/device_batches.h"
 #include "train/renew_statistics.h"
+#include "train/replicas.h"
 #include "train/shared_clock.h"
 #include "train/step_graph.h"
 
@@ -21,6 +23,11 @@ namespace {
 
 constexpr double kProgressSeconds = 0.1;
 constexpr std::int64_t kReadAhead = 3;  // mini-batches, beside one for each thread that reads
+
+// The next multiple of `every`; 0 when there is none.
+std::int64_t NextMultiple(std::int64_t after, std::int64_t every) {
+  return every > 0 ? (after / every + 1) * every : 0;
+}
 
 SampleIds ViewOf(const std::vector<std::int64_t>& ids) {
   return {ids.data(), static_cast<std::int64_t>(ids.size())};
@@ -56,6 +63,7 @@ Trainer::Trainer(const TrainerParts& parts, TrainerOptions options)
     : parts_(parts),
       options_(std::move(options)),
       test_ids_(static_cast<std::size_t>(parts.data.test->size())),
+      command_started_(options_.command_started),
       calibration_sampler_(parts.sampler),
       final_weights_(parts.params.NewState()),
       final_buffers_(at::zeros_like(parts.params.buffers())),
@@ -74,33 +82,43 @@ Trainer::Trainer(const TrainerParts& parts, TrainerOptions options)
 Trainer::~Trainer() = default;
 
 TrainResult Trainer::Run(TrainObserver& observer) {
-  LapTimer timer;
   clock_offset_ = ClockOffset(parts_.comm);
-  ledger_.setup += timer.Lap();
+  if (options_.checkpoint_every > 0) {
+    const auto on_failure = [&observer](std::int64_t step, const std::string& reason) {
+      observer.OnCheckpointFailed(step, reason);
+    };
+    checkpointer_ = std::make_unique<Checkpointer>(options_.checkpoints, parts_.comm,
+                                                   options_.checkpoint_metadata, on_failure);
+  }
+  next_check_ = NextMultiple(parts_.sync.rounds(), options_.check_replicas);
+  next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
+  LapTimer timer;
+  ledger_.setup += MonotonicSeconds() - options_.command_started;
   const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
   loader_ = std::make_unique<BatchLoader>(*parts_.data.train, parts_.sampler, parts_.augmenter,
                                           options_.total_steps, batches_->hosts(),
-                                          static_cast<int>(options_.loader_threads));
-  started_ = MonotonicSeconds();
+                                          static_cast<int>(options_.loader_threads), parts_.sync.steps());
+  started_ += MonotonicSeconds();
   TrainObserver::Epoch record;
-  TrainResult result;
-  for (std::int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const SentBytes before = options_.bytes_sent();
-    const double train_loss = TrainEpoch(epoch, observer);
-    const SentBytes after = options_.bytes_sent();
-    result.bytes_sent.all += after.all - before.all;
-    result.bytes_sent.between_hosts += after.between_hosts - before.between_hosts;
+  while (epoch_ < num_epochs) {
+    const double train_loss = TrainEpoch(observer);
     timer.Lap();
-    record = EvaluateEpoch(epoch, train_loss, epoch + 1 == num_epochs);
+    record = EvaluateEpoch(train_loss, epoch_ + 1 == num_epochs);
     observer.OnEpoch(record);
+    ++epoch_;
     ledger_.evaluate += timer.Lap();
   }
   const double seconds = MonotonicSeconds() - started_ - ledger_.evaluate;
   loader_.reset();
+  if (checkpointer_) checkpointer_->Finish();
+  ledger_.checkpoint += timer.Lap();
 
   parts_.params.weights().copy_(final_weights_);
   parts_.params.buffers().copy_(final_buffers_);
+  TrainResult result;
+  result.bytes_sent = sent_;
+  result.wall_seconds = MonotonicSeconds() - command_started_;
   result.epochs = static_cast<double>(options_.total_steps) / static_cast<double>(steps_per_epoch);
   result.train_loss = record.train_loss;
   result.test = *record.test;
@@ -113,24 +131,30 @@ TrainResult Trainer::Run(TrainObserver& observer) {
 
 // The step that the evaluation of an epoch comes after: its last, or that at which an exchange lands that is
 // under way then, so that training does not wait for it. Not if that is no sooner than the next epoch's end.
-std::int64_t Trainer::EvaluationStep(std::int64_t epoch) const {
+std::int64_t Trainer::EvaluationStep() const {
   const auto end_of = [&](std::int64_t number) {
     return std::min((number + 1) * parts_.sampler.steps_per_epoch(), options_.total_steps);
   };
-  const std::int64_t end = end_of(epoch);
+  const std::int64_t end = end_of(epoch_);
   if (parts_.sync.steps() < end) return end;
   const std::int64_t landing = parts_.sync.quiet_at();
-  return landing < end_of(epoch + 1) ? landing : end;
+  return landing < end_of(epoch_ + 1) ? landing : end;
 }
 
 // The steps up to the epoch's evaluation. Returns their mean mini-batch loss over all workers.
-double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
+double Trainer::TrainEpoch(TrainObserver& observer) {
   parts_.model.train();
-  LossSum epoch_loss, logged_loss;
   double last_progress = 0;
+  sent_before_ = options_.bytes_sent();
   LapTimer timer;
   for (bool ends = false; !ends;) {
     observer.CheckStop();
+    CheckReplicas();
+    ledger_.sync += timer.Lap();
+    if (CheckpointIsDue()) {
+      SaveCheckpoint(observer);
+      timer.Lap();
+    }
     const std::size_t place = loader_->Next();
     ledger_.data += timer.Lap();
 
@@ -141,37 +165,148 @@ double Trainer::TrainEpoch(std::int64_t epoch, TrainObserver& observer) {
     labels_ = batch.labels;
     const at::Tensor loss = graph_ ? graph_->Run() : Backward();
     parts_.sync.Step(parts_.optimizer, loss);
-    epoch_loss.Add(loss);
-    logged_loss.Add(loss);
-    ends = parts_.sync.steps() >= EvaluationStep(epoch);
+    epoch_loss_.Add(loss);
+    logged_loss_.Add(loss);
+    ends = parts_.sync.steps() >= EvaluationStep();
     if (ends) parts_.sync.Drain();
     const double in_exchange = TakeSpans();
     const bool last = parts_.sync.steps() == options_.total_steps;
     if (last || MonotonicSeconds() - last_progress > kProgressSeconds) {
       last_progress = MonotonicSeconds();
-      observer.OnProgress(MakeProgress(logged_loss.Mean()));
+      observer.OnProgress(MakeProgress(logged_loss_.Mean()));
     }
     if (parts_.sync.steps() % options_.log_every == 0) {
       const double epochs_done =
           static_cast<double>(parts_.sync.steps()) / static_cast<double>(parts_.sampler.steps_per_epoch());
-      observer.OnLoss(parts_.sync.steps(), epochs_done, logged_loss.Mean(), lr);
-      logged_loss = LossSum();
+      observer.OnLoss(parts_.sync.steps(), epochs_done, logged_loss_.Mean(), lr);
+      logged_loss_ = LossSum();
     }
     batches_->WaitForCopies();
     ledger_.compute += timer.Lap() - in_exchange;
   }
-  const double mean_loss = SettleAccounts(epoch_loss);
+  CountSentBytes();
+  const double mean_loss = SettleAccounts();
+  epoch_loss_ = LossSum();
   timer.Lap();
   TellRounds(observer);
   ledger_.evaluate += timer.Lap();
   return mean_loss;
 }
 
+// Pieces of state that all workers hold alike are compared from time to time, when no exchange is under way.
+void Trainer::CheckReplicas() {
+  if (next_check_ == 0 || parts_.sync.rounds() < next_check_ || parts_.sync.quiet_at() != parts_.sync.steps())
+    return;
+  CompareReplicas(parts_.sync, parts_.comm);
+  next_check_ = NextMultiple(parts_.sync.rounds(), options_.check_replicas);
+}
+
+// Not while an exchange is under way, unless one always is.
+bool Trainer::CheckpointIsDue() const {
+  const std::int64_t quiet = parts_.sync.quiet_at();
+  return next_checkpoint_ > 0 && parts_.sync.rounds() >= next_checkpoint_ &&
+         (quiet == parts_.sync.steps() || quiet > options_.total_steps);
+}
+
+// Between two steps. Training waits for the copy of the state, and for the writing of the one before.
+void Trainer::SaveCheckpoint(TrainObserver& observer) {
+  LapTimer timer;
+  parts_.sync.Drain();
+  const double in_exchange = TakeSpans();
+  CountSentBytes();
+  StateSaver saver;
+  VisitState(saver, observer);
+  checkpointer_->Save(parts_.sync.steps(), saver.Take());
+  next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
+  ledger_.checkpoint += timer.Lap() - in_exchange;
+}
+
+void Trainer::Resume(StateLoader& state, TrainObserver& observer) {
+  const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
+  std::int64_t saved_steps_per_epoch = steps_per_epoch;
+  {
+    const StateVisitor::Within within(state, "trainer");
+    state.Number("steps of an epoch", Held::kByAll, saved_steps_per_epoch);
+  }
+  VisitState(state, observer);
+  if (!state.same_world()) {
+    // Where others left off, in passes over the data, or in steps where the length is in steps.
+    if (!options_.length_in_steps)
+      parts_.sync.CountFrom(parts_.sync.steps() * steps_per_epoch / saved_steps_per_epoch);
+    epoch_ = parts_.sync.steps() / steps_per_epoch;
+  } else if (saved_steps_per_epoch != steps_per_epoch) {
+    throw DataError(
+        fmt::format("the checkpoint is of a data set whose epoch is {} steps long, and now it is {}; give "
+                    "the data that the training began with",
+                    saved_steps_per_epoch, steps_per_epoch));
+  }
+  if (parts_.sync.steps() >= options_.total_steps) {
+    throw UsageError(
+        fmt::format("the checkpoint is at step {} and the training ends at step {}; give more --epochs or "
+                    "--steps",
+                    parts_.sync.steps(), options_.total_steps));
+  }
+}
+
+void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
+  torch::NoGradGuard no_grad;
+  parts_.sync.VisitState(state);
+  swarmsync::VisitState(state, parts_.optimizer);
+  for (const auto& buffer : parts_.model.named_buffers()) {
+    if (buffer.value().scalar_type() != at::kFloat)
+      state.TensorInPlace("buffer." + buffer.key(), Held::kByEach, buffer.value());
+  }
+  for (std::size_t i = 0; i < options_.generators.size(); ++i) {
+    at::Generator& generator = options_.generators[i];
+    const std::lock_guard lock(generator.mutex());
+    at::Tensor words = generator.get_state();
+    state.Tensor(fmt::format("generator.{}", i), Held::kByEach, words);
+    if (state.loads()) generator.set_state(words);
+  }
+  const StateVisitor::Within within(state, "trainer");
+  std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
+  state.Number("steps of an epoch", Held::kByAll, steps_per_epoch);
+  state.Number("epochs", Held::kByAll, epoch_);
+  {
+    const StateVisitor::Within loss(state, "loss of the epoch");
+    epoch_loss_.VisitState(state);
+  }
+  {
+    const StateVisitor::Within loss(state, "loss of the log");
+    logged_loss_.VisitState(state);
+  }
+  rounds_.VisitState(state);
+  state.Number("bytes sent", Held::kByEach, sent_.all);
+  state.Number("bytes sent between hosts", Held::kByEach, sent_.between_hosts);
+  ledger_.Visit([&](const char* name, double& seconds) { state.Number(name, Held::kByEach, seconds); });
+  state.Number("seconds in exchanges", Held::kByEach, in_exchanges_);
+  state.Records("spans", Held::kByEach, spans_);
+  // Times go on as if the clock had stood still.
+  const double now = MonotonicSeconds();
+  double training = now - started_, command = now - command_started_;
+  state.Number("seconds of training", Held::kByEach, training);
+  state.Number("seconds of the command", Held::kByEach, command);
+  if (state.loads()) {
+    started_ = -training;
+    command_started_ = options_.command_started - command;
+  }
+  observer.VisitState(state);
+}
+
+// Adds what has been sent since the last call, or since the epoch began.
+void Trainer::CountSentBytes() {
+  const SentBytes now = options_.bytes_sent();
+  sent_.all += now.all - sent_before_.all;
+  sent_.between_hosts += now.between_hosts - sent_before_.between_hosts;
+  sent_before_ = now;
+}
+
 // Keeps the spans of the exchanges since the last call. Returns their seconds.
 double Trainer::TakeSpans() {
   double seconds = 0;
-  for (const SyncSpan& span : parts_.sync.TakeSpans()) {
+  for (SyncSpan& span : parts_.sync.TakeSpans()) {
     seconds += span.seconds;
+    span.arrival += clock_offset_;
     spans_.push_back(span);
   }
   in_exchanges_ += seconds;
@@ -236,13 +371,13 @@ void Trainer::TellRounds(TrainObserver& observer) {
 
 // Waits for the others, divides the time in exchanges into work and waiting, and returns the mean mini-batch
 // loss of the epoch over all workers. Throws RunError when no worker's loss is finite.
-double Trainer::SettleAccounts(const LossSum& epoch_loss) {
+double Trainer::SettleAccounts() {
   LapTimer timer;
   parts_.comm.Barrier();
   ledger_.wait += timer.Lap();
 
-  std::vector<double> mine{epoch_loss.Mean()};
-  for (SyncSpan& span : spans_) mine.push_back(span.arrival += clock_offset_);
+  std::vector<double> mine{epoch_loss_.Mean()};
+  for (const SyncSpan& span : spans_) mine.push_back(span.arrival);
   const std::vector<double> all = parts_.comm.AllGather(mine);
   std::vector<double> last_arrivals(spans_.size());
   double loss = 0;
@@ -273,12 +408,12 @@ double Trainer::SettleAccounts(const LossSum& epoch_loss) {
 }
 
 // Evaluates the model as the synchronizer would leave it now, then puts the worker's own weights back.
-TrainObserver::Epoch Trainer::EvaluateEpoch(std::int64_t epoch, double train_loss, bool last) {
+TrainObserver::Epoch Trainer::EvaluateEpoch(double train_loss, bool last) {
   TrainObserver::Epoch record;
   record.step = parts_.sync.steps();
   record.epoch =
-      std::min(static_cast<double>(epoch + 1), static_cast<double>(parts_.sync.steps()) /
-                                                   static_cast<double>(parts_.sampler.steps_per_epoch()));
+      std::min(static_cast<double>(epoch_ + 1), static_cast<double>(parts_.sync.steps()) /
+                                                    static_cast<double>(parts_.sampler.steps_per_epoch()));
   record.train_loss = train_loss;
 
   torch::NoGradGuard no_grad;

@@ -6,9 +6,9 @@
 #include <map>
 #include <set>
 
+#include "base/digest.h"
 #include "data/gzip_fixture.h"
 #include "data/idx_fixture.h"
-#include "data/md5.h"
 #include "data/throws_with.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"

@@ -12,6 +12,18 @@ struct Ledger {
   double wait = 0;        // standing in a collective while another worker was not there yet
   double evaluate = 0;    // on the validation or the test set
   double checkpoint = 0;  // writing files
+
+  // Calls visit(name, seconds) for each account.
+  template <class Visitor>
+  void Visit(Visitor&& visit) {
+    visit("setup", setup);
+    visit("data", data);
+    visit("compute", compute);
+    visit("sync", sync);
+    visit("wait", wait);
+    visit("evaluate", evaluate);
+    visit("checkpoint", checkpoint);
+  }
 };
 
 }  // namespace swarmsync

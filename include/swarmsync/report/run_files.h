@@ -16,13 +16,19 @@ struct RunFiles {
   std::filesystem::path report() const { return directory / "report.html"; }
   std::filesystem::path model() const { return directory / "model.safetensors"; }
   std::filesystem::path script() const { return directory / "model.pt"; }  // of a TorchScript model
+  std::filesystem::path checkpoints() const { return directory / "checkpoint"; }
   std::filesystem::path worker_log(int rank) const;
 };
 
-// Makes the directory ready for a new run: creates it, or takes an empty one. One that holds anything is a
-// UsageError, unless `overwrite`: then the files of an earlier run are removed from it and nothing else is.
-// Throws UsageError too when it cannot be created or written.
-enum class Existing { kRefuse, kOverwrite };
+// What becomes of the files of an earlier run.
+enum class Existing {
+  kRefuse,     // a directory that holds anything is a UsageError
+  kOverwrite,  // they are removed, and nothing else is
+  kContinue,   // they stay
+};
+
+// Makes the directory ready for a run: creates it, or takes an empty one. Throws UsageError when it cannot be
+// created or written.
 void PrepareRunDirectory(const RunFiles& files, Existing existing);
 
 // Removes the temporary files that a writer left which was killed (AtomicFile).

@@ -35,6 +35,13 @@ class Bests {
   double personal() const { return personal_; }  // kNoFitness when there is none
   double global() const { return global_; }      // likewise
 
+  // Calls visit(name, number, alike) for each number that is remembered; alike: the same on all workers.
+  template <class Visit>
+  void VisitNumbers(Visit&& visit) {
+    visit("personal fitness", personal_, false);
+    visit("global fitness", global_, true);
+  }
+
  private:
   Memory memory_;
   double decay_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "swarmsync/base/philox.h"
@@ -28,6 +29,15 @@ class InertiaTuner {
   Lesson Update(const std::vector<double>& fitness);
 
   const std::vector<double>& inertias() const { return inertias_; }  // by rank
+
+  // Calls visit(name, number) for each number that is remembered, all of them the same on all workers.
+  template <class Visit>
+  void VisitNumbers(Visit&& visit) {
+    visit("exchange", exchange_);
+    for (double& inertia : inertias_)
+      visit("inertia." + std::to_string(&inertia - inertias_.data()), inertia);
+    for (double& sum : sums_) visit("fitness." + std::to_string(&sum - sums_.data()), sum);
+  }
 
  private:
   Philox philox_;

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "swarmsync/checkpoint/state.h"
+
 namespace swarmsync {
 
 // The sum of mini-batch losses, in double. A loss on an accelerator stays there until the sum is asked for,
@@ -20,6 +22,8 @@ class LossSum {
   std::int64_t count() const { return count_; }
   double Total() const;
   double Mean() const { return Total() / static_cast<double>(count_); }  // NaN when nothing was added
+
+  void VisitState(StateVisitor& state);
 
  private:
   std::int64_t count_ = 0;

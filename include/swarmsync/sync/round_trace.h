@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/swarm/sketch.h"
 
 namespace swarmsync {
@@ -43,6 +44,8 @@ class RoundRecorder {
  public:
   // traces: of one round, by rank. A worker that has finished or was left out counts in no mean.
   RoundRecord Combine(const std::vector<RoundTrace>& traces);
+
+  void VisitState(StateVisitor& state);
 
  private:
   double least_fitness_ = 0;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
 #include "swarmsync/sync/loss_sum.h"
@@ -107,6 +108,17 @@ class Synchronizer {
   // workers', to `buffers` (like FlatParams::buffers()), the same on all ranks. Collective.
   void WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers);
 
+  // The whole state of a training but for the optimizer's (checkpoint/state.h), the module's other buffers
+  // than those of float32, and what it draws from libtorch's generators: weights, float buffers, what the
+  // algorithm remembers, counters. Loading wants a synchronizer of the same name and options, before its
+  // first step; then it goes on where the saved one was, to the bit. Local. Throws UsageError while an
+  // exchange is under way, and what the visitor throws.
+  void VisitState(StateVisitor& state);
+
+  // Says that so many steps have been made, however many they were: after loading in a world of another size,
+  // whose steps take another part of the data. The same on all ranks. Local.
+  void CountFrom(std::int64_t steps);
+
   std::int64_t steps() const { return steps_; }
   std::int64_t rounds() const { return rounds_; }
   const ExchangeRecord& last_exchange() const { return record_; }
@@ -137,6 +149,8 @@ class Synchronizer {
   virtual int DoExchange(const Turn& turn) = 0;
   // The inertia of this worker; NaN for synchronizers that have none. Local.
   virtual double inertia() const { return std::numeric_limits<double>::quiet_NaN(); }
+  // The tensors and numbers of the algorithm's own. Local.
+  virtual void VisitAlgorithm(StateVisitor& /*state*/) {}
   // Called at the end of the warm-up: the first round begins at the weights as they are. Local.
   virtual void StartHere() {}
   // Whether gradients are exchanged at every step, rather than weights after a round.
@@ -208,6 +222,7 @@ class Synchronizer {
   std::int64_t steps_ = 0;
   std::int64_t rounds_ = 0;
   std::int64_t round_steps_ = 0;      // since the last exchange
+  std::int64_t recounted_steps_ = 0;  // what CountFrom() has added
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   std::unique_ptr<HostGroups> groups_;  // with options_.group_size above 1

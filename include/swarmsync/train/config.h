@@ -122,6 +122,9 @@ struct TrainConfig {
   std::string out;  // "": a new directory under runs/
   bool overwrite = false;
   std::int64_t log_every = 50;
+  std::int64_t checkpoint_every = 0;  // rounds; 0: never
+  std::int64_t check_replicas = 64;   // rounds; 0: never
+  std::string resume;                 // the directory of the run to go on with; "": none
   bool quiet = false;
   ProgressStyle progress = ProgressStyle::kAuto;
 };

@@ -1,11 +1,17 @@
 #pragma once
 
+#include <ATen/core/Generator.h>
+
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "swarmsync/checkpoint/checkpoint_directory.h"
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/data/augmenter.h"
 #include "swarmsync/data/batch_loader.h"
@@ -38,6 +44,10 @@ class TrainObserver {
   virtual void OnRound(const RoundRecord&, double /*epoch*/) {}
   virtual void OnEpoch(const Epoch&) {}
   virtual void CheckStop() {}  // before every step; throws what shall end the training
+  virtual void OnCheckpointFailed(std::int64_t /*step*/, const std::string& /*reason*/) {
+  }  // training goes on
+  // What the observer itself needs for going on later.
+  virtual void VisitState(StateVisitor&) {}
 };
 
 // How a mini-batch becomes a step.
@@ -58,7 +68,14 @@ struct TrainerOptions {
   std::int64_t total_steps = 0;  // of one worker; as in SyncOptions
   std::int64_t log_every = 50;
   std::int64_t loader_threads = 1;
-  std::int64_t recalibrate = 0;  // mini-batches of each worker that renew the final model's buffers
+  std::int64_t recalibrate = 0;     // mini-batches of each worker that renew the final model's buffers
+  std::int64_t check_replicas = 0;  // rounds between two comparisons of what all workers hold alike; 0: none
+  std::int64_t checkpoint_every = 0;    // rounds; 0: never
+  CheckpointDirectory checkpoints{""};  // where
+  std::map<std::string, std::string> checkpoint_metadata;
+  bool length_in_steps = false;  // rather than in epochs: what stays when others go on with a training
+  std::vector<at::Generator> generators;  // that this worker draws from, and nobody else
+  double command_started = 0;             // MonotonicSeconds() then
   Recipe recipe;
   std::function<SentBytes()> bytes_sent = [] { return SentBytes(); };  // by this worker up to now
 };
@@ -70,7 +87,8 @@ struct TrainResult {
   std::optional<Evaluation> validation;
   Ledger ledger;  // of this rank, without the caller's setup and checkpoint
   double samples_per_second = 0;
-  SentBytes bytes_sent;  // by this worker in training, without evaluation and the final model
+  double wall_seconds = 0;  // since the command began; with those of the runs that this one goes on from
+  SentBytes bytes_sent;     // by this worker in training, without evaluation and the final model
 };
 
 // What a training is made of. All is borrowed.
@@ -89,12 +107,17 @@ struct TrainerParts {
 
 // The only training loop, on the device of the model's parameters: sampler, data set, augmentation, forward,
 // backward, Synchronizer::Step(). Evaluates after every epoch, on the validation samples where there are any,
-// else on the test set; on the test set at the end in any case. Where an exchange is under way at the end of an
-// epoch, the evaluation comes when it has landed, some steps into the next. Not thread-safe; one for each worker.
+// else on the test set; on the test set at the end in any case. Where an exchange is under way at the end of
+// an epoch, the evaluation comes when it has landed, some steps into the next. Not thread-safe; one for each
+// worker.
 class Trainer {
  public:
   Trainer(const TrainerParts& parts, TrainerOptions options);
   ~Trainer();
+
+  // Takes the state that a checkpoint has of a worker. Before Run(). Collective. Throws DataError when it
+  // does not fit, UsageError when the training would be over.
+  void Resume(StateLoader& state, TrainObserver& observer);
 
   // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
   // all ranks. Collective. Throws RunError when all workers have diverged, CommError, and what the observer
@@ -102,13 +125,18 @@ class Trainer {
   TrainResult Run(TrainObserver& observer);
 
  private:
-  double TrainEpoch(std::int64_t epoch, TrainObserver& observer);
-  std::int64_t EvaluationStep(std::int64_t epoch) const;
+  double TrainEpoch(TrainObserver& observer);
+  std::int64_t EvaluationStep() const;
+  void VisitState(StateVisitor& state, TrainObserver& observer);
+  void CheckReplicas();
+  void CountSentBytes();
+  bool CheckpointIsDue() const;
+  void SaveCheckpoint(TrainObserver& observer);
   at::Tensor Backward();
   double ScheduledRate() const;
-  TrainObserver::Epoch EvaluateEpoch(std::int64_t epoch, double train_loss, bool last);
+  TrainObserver::Epoch EvaluateEpoch(double train_loss, bool last);
   void Recalibrate();
-  double SettleAccounts(const class LossSum& epoch_loss);
+  double SettleAccounts();
   double TakeSpans();
   void TellRounds(TrainObserver& observer);
   Progress MakeProgress(double loss) const;
@@ -118,9 +146,15 @@ class Trainer {
   std::vector<std::int64_t> test_ids_;
   std::vector<at::Tensor> trained_;  // parameters of the model, but for frozen ones
 
-  double clock_offset_ = 0;  // what to add to this rank's clock to compare it with rank 0's
-  double started_ = 0;       // when the first step began
-  double in_exchanges_ = 0;  // seconds, waiting included
+  double clock_offset_ = 0;     // what to add to this rank's clock to compare it with rank 0's
+  double started_ = 0;          // when the first step began, had there been no interruption
+  double command_started_ = 0;  // likewise
+  std::int64_t epoch_ = 0;      // epochs that have been evaluated
+  std::int64_t next_check_ = 0, next_checkpoint_ = 0;  // rounds
+  LossSum epoch_loss_, logged_loss_;                   // since the last evaluation; since the last record
+  SentBytes sent_, sent_before_;                       // in training; in all when that was last counted
+  std::unique_ptr<class Checkpointer> checkpointer_;   // with TrainerOptions::checkpoint_every
+  double in_exchanges_ = 0;                            // seconds, waiting included
   Ledger ledger_;
   std::vector<SyncSpan> spans_;  // of the epoch
   RoundRecorder rounds_;

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "swarmsync/train/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace swarmsync {
+
+// The configuration of the run in the directory given.resume, with what may change and was given to this
+// command. `command`: that parsed `given`. Throws DataError when there is no such run, UsageError for a flag
+// that may not change.
+TrainConfig ResumedConfig(const TrainConfig& given, const CLI::App& command);
+
+}  // namespace swarmsync

@@ -1,0 +1,123 @@
+#include "train/checkpointer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "swarmsync/base/error.h"
+
+namespace swarmsync {
+namespace {
+
+constexpr std::size_t kKept = 2;
+constexpr const char* kFormatKey = "format";
+
+// The first that has something to say, with its rank; "" when nobody has. Collective.
+std::string FirstComplaint(const std::string& mine, Communicator& comm) {
+  const std::vector<std::string> all = comm.AllGather(mine);
+  const auto first =
+      std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
+  return first == all.end() ? "" : fmt::format("worker {}: {}", first - all.begin(), *first);
+}
+
+// What rank 0 sees, the newest first: a directory of a network may look otherwise elsewhere. Collective.
+std::vector<CheckpointDirectory::Checkpoint> Candidates(const CheckpointDirectory& directory,
+                                                        Communicator& comm) {
+  std::string text;
+  if (comm.rank() == 0) {
+    for (const auto& [step, size] : directory.Complete()) text += fmt::format("{} {} ", step, size);
+  }
+  std::istringstream numbers(comm.AllGather(text)[0]);
+  std::vector<CheckpointDirectory::Checkpoint> candidates;
+  for (CheckpointDirectory::Checkpoint next; numbers >> next.step >> next.world_size;)
+    candidates.push_back(next);
+  return candidates;
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(CheckpointDirectory directory, Communicator& comm,
+                           std::map<std::string, std::string> metadata, OnFailure on_failure)
+    : directory_(std::move(directory)),
+      comm_(comm),
+      metadata_(std::move(metadata)),
+      on_failure_(std::move(on_failure)) {
+  metadata_[kFormatKey] = kCheckpointFormat;
+  for (const auto& checkpoint : directory_.Complete()) complete_.insert(complete_.begin(), checkpoint.step);
+}
+
+Checkpointer::~Checkpointer() {
+  if (writing_.valid()) writing_.wait();
+}
+
+void Checkpointer::Save(std::int64_t step, NamedTensors state) {
+  Finish();
+  writing_step_ = step;
+  const CheckpointDirectory::Checkpoint checkpoint{step, comm_.size()};
+  writing_ = std::async(std::launch::async, [this, checkpoint, rank = comm_.rank(),
+                                             part = WeightsFile{std::move(state), metadata_}] {
+    try {
+      directory_.Save(checkpoint, rank, part);
+    } catch (const std::exception& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  });
+}
+
+void Checkpointer::Finish() {
+  if (!writing_.valid()) return;
+  const std::string failure = FirstComplaint(writing_.get(), comm_);
+  if (failure.empty()) {
+    complete_.push_back(writing_step_);
+    if (complete_.size() > kKept) complete_.erase(complete_.begin(), complete_.end() - kKept);
+  }
+  // Others may have begun with the next one.
+  if (comm_.rank() == 0) directory_.KeepOnly(complete_, writing_step_);
+  if (!failure.empty()) on_failure_(writing_step_, failure);
+}
+
+FoundCheckpoint FindNewest(const CheckpointDirectory& directory, Communicator& comm) {
+  FoundCheckpoint found;
+  for (const CheckpointDirectory::Checkpoint& candidate : Candidates(directory, comm)) {
+    if (found.checkpoint.step > 0) break;
+    std::string wrong;
+    try {
+      found.part = directory.Load(candidate, comm.rank() % candidate.world_size);
+      const std::string& format = found.part.metadata[kFormatKey];
+      if (format != kCheckpointFormat) {
+        throw DataError(fmt::format("{} has the format '{}', and this version reads '{}'",
+                                    directory.PathOf(candidate.step).string(), format, kCheckpointFormat));
+      }
+    } catch (const std::exception& error) {
+      wrong = error.what();
+    }
+    wrong = FirstComplaint(wrong, comm);
+    if (wrong.empty()) {
+      found.checkpoint = candidate;
+    } else {
+      found.damaged.push_back(
+          fmt::format("the checkpoint of step {} cannot be used: {}", candidate.step, wrong));
+    }
+  }
+  if (found.checkpoint.step == 0 && !found.damaged.empty()) {
+    throw DataError(
+        fmt::format("{}; it is the last one, so train anew, without --resume", found.damaged.back()));
+  }
+  return found;
+}
+
+void RemoveNewer(const CheckpointDirectory& directory, std::int64_t step, Communicator& comm) {
+  if (comm.rank() == 0) {
+    std::vector<std::int64_t> kept;
+    for (const auto& checkpoint : directory.Complete()) {
+      if (checkpoint.step <= step) kept.push_back(checkpoint.step);
+    }
+    directory.KeepOnly(kept);
+  }
+  comm.Barrier();
+}
+
+}  // namespace swarmsync
