@@ -15,6 +15,7 @@
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/swarm/bests.h"
+#include "swarmsync/swarm/finite.h"
 #include "swarmsync/swarm/guard.h"
 #include "sync/blocks.h"
 #include "sync/gradient_mean.h"
@@ -297,10 +298,11 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   RoundTrace trace;
   trace.round = rounds_ + 1;
   trace.step = exchanged_at_;
-  trace.end = SketchOf(params_.weights());
+  if (measures()) trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
-  const bool finite = std::isfinite(trace.end.Norm());
+  const bool finite = measures() ? std::isfinite(trace.end.Norm())
+                                 : AllFinite(params_.weights().data_ptr<float>(), params_.weights().numel());
   Turn mine = turn;
   if (mine.works() && !finite) mine.fitness = kNaN;
   const double arrival = MonotonicSeconds();
@@ -411,23 +413,29 @@ int Synchronizer::CountWorking(const std::vector<double>& fitness) {
 void Synchronizer::MoveWeights(const BlockWork& move) {
   part_of_average_ = NextPartOfAverage();
   const at::Tensor& weights = params_.weights();
-  const auto average = [&](std::int64_t begin, std::int64_t end, const WeightSketch& sketch) {
-    if (part_of_average_ == 0 || !std::isfinite(sketch.Norm())) return;
-    MoveTowards(BlockOf(average_, begin, end), BlockOf(position(), begin, end), part_of_average_);
+  const auto average = [&](std::int64_t begin, std::int64_t end, bool finite) {
+    if (part_of_average_ > 0 && finite)
+      MoveTowards(BlockOf(average_, begin, end), BlockOf(position(), begin, end), part_of_average_);
   };
   if (!weights.is_cpu()) {
     move(0, weights.numel());
     after_ = SketchOf(weights);
-    return average(0, weights.numel(), *after_);
+    return average(0, weights.numel(), std::isfinite(after_->Norm()));
+  }
+  after_.emplace();
+  if (!measures()) {
+    return ForEachBlock(weights.numel(), [&](std::int64_t begin, std::int64_t end) {
+      move(begin, end);
+      average(begin, end, part_of_average_ > 0 && AllFinite(weights.data_ptr<float>() + begin, end - begin));
+    });
   }
   std::vector<WeightSketch> sketches(static_cast<std::size_t>(weights.numel() / kWeightBlock + 1));
   ForEachBlock(weights.numel(), [&](std::int64_t begin, std::int64_t end) {
     move(begin, end);
     WeightSketch& sketch = sketches[static_cast<std::size_t>(begin / kWeightBlock)];
     sketch = WeightSketch(weights.data_ptr<float>() + begin, end - begin, begin);
-    average(begin, end, sketch);
+    average(begin, end, std::isfinite(sketch.Norm()));
   });
-  after_.emplace();
   for (const WeightSketch& sketch : sketches) *after_ += sketch;
 }
 

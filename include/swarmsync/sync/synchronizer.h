@@ -198,6 +198,8 @@ class Synchronizer {
   void AverageGroup();
   void JoinGroup(Turn& turn);
   void ExchangeRound(double fitness);
+  // Whether distances are of use; a pass over the weights more.
+  bool measures() const { return options_.trace || options_.guard || !params_.weights().is_cpu(); }
   bool exchanges_gradients() const { return only_gradients() || exchanged_steps_ < options_.warmup_steps; }
   int RunExchange(const Turn& turn);
   GradientMean& gradients();
@@ -238,7 +240,8 @@ class Synchronizer {
   ExchangeRecord record_;
   std::vector<SyncSpan> spans_;
   WeightSketch round_start_;           // where the round began
-  std::optional<WeightSketch> after_;  // of the weights, in the exchange in which they were moved
+  std::optional<WeightSketch> after_;  // of the weights, in the exchange in which they were moved; 0 where
+                                       // nothing is measured
   at::Tensor average_;                 // of the positions so far, with options_.final_average; else undefined
   at::Tensor average_buffers_;         // likewise
   std::int64_t averaged_ = 0;          // how many
