@@ -26,14 +26,13 @@ class Average : public Synchronizer {
   void StartHere() override { sum_.StartHere(); }
   void VisitAlgorithm(StateVisitor& state) override { sum_.VisitState(state); }
 
-  int DoExchange(const Turn& turn) override {
-    const int count = sum_.Add(turn.works(), comm());
-    if (count == 0) return 0;
+  int Collect(const Turn& turn) override { return sum_.Collect(turn.works(), comm()); }
+  void Apply(const Turn&, int count) override {
+    sum_.Take();
     MoveWeights([&](std::int64_t begin, std::int64_t end) {
       at::Tensor weights = BlockOf(params().weights(), begin, end);
       at::mul_out(weights, BlockOf(sum_.sum(), begin, end), at::scalar_tensor(1.0 / count));
     });
-    return count;
   }
 
  private:

@@ -43,16 +43,15 @@ class Easgd : public Synchronizer {
   at::Tensor position() override { return center_; }
   std::string_view shared_position() const override { return "center"; }
 
-  int DoExchange(const Turn& turn) override {
-    const int count = positions_.Add(turn.works(), comm());
-    if (count == 0) return 0;
+  int Collect(const Turn& turn) override { return positions_.Collect(turn.works(), comm()); }
+  void Apply(const Turn& turn, int count) override {
+    positions_.Take();
     MoveWeights([&](std::int64_t begin, std::int64_t end) {
       at::Tensor weights = BlockOf(params().weights(), begin, end), center = BlockOf(center_, begin, end);
       if (turn.works()) weights.lerp_(center, alpha_);
       center.mul_(1 - alpha_ * count).add_(BlockOf(positions_.sum(), begin, end), alpha_);
       if (turn.role == Role::kLeftOut) weights.copy_(center);
     });
-    return count;
   }
 
  private:

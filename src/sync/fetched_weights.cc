@@ -24,24 +24,22 @@ void FetchedWeights::StartHere() {
   if (wire_ != Wire::kFp32) weights_.copy_(params_.weights());
 }
 
-void FetchedWeights::Fetch(int root, Communicator& comm) {
-  if (wire_ == Wire::kFp32) {
-    FetchWhole(root, comm);
-  } else {
-    FetchEncoded(root, comm);
-  }
-}
-
-// Weights that the next fetch replaces as a whole are not needed again.
-void FetchedWeights::VisitState(StateVisitor& state) {
-  if (wire_ != Wire::kFp32 || keeps_ == Keeps::kThose) state.Tensor("weights", Held::kByAll, weights_);
-}
-
 // The root sends its weights from where they are.
-void FetchedWeights::FetchWhole(int root, Communicator& comm) {
+void FetchedWeights::Collect(int root, Communicator& comm) {
   const bool is_root = root == comm.rank();
-  comm.Broadcast(is_root ? params_.weights() : arriving_, root);
-  if (keeps_ == Keeps::kNothing) {
+  if (wire_ == Wire::kFp32) return comm.Broadcast(is_root ? params_.weights() : arriving_, root);
+  if (is_root) {
+    const Change change{params_.weights().data_ptr<float>(), weights_.data_ptr<float>()};
+    EncodeChange(wire_, change, weights_.numel(), message_.data_ptr<std::uint8_t>());
+  }
+  comm.Broadcast(message_, root);
+}
+
+void FetchedWeights::Take(int root, const Communicator& comm) {
+  const bool is_root = root == comm.rank();
+  if (wire_ != Wire::kFp32) {
+    AddDecoded(wire_, message_.data_ptr<std::uint8_t>(), 1, weights_.numel(), weights_.data_ptr<float>());
+  } else if (keeps_ == Keeps::kNothing) {
     weights_ = is_root ? at::Tensor() : arriving_;
   } else if (is_root) {
     weights_.copy_(params_.weights());
@@ -50,15 +48,9 @@ void FetchedWeights::FetchWhole(int root, Communicator& comm) {
   }
 }
 
-void FetchedWeights::FetchEncoded(int root, Communicator& comm) {
-  float* const fetched = weights_.data_ptr<float>();
-  const std::int64_t size = weights_.numel();
-  if (root == comm.rank()) {
-    const Change change{params_.weights().data_ptr<float>(), fetched};
-    EncodeChange(wire_, change, size, message_.data_ptr<std::uint8_t>());
-  }
-  comm.Broadcast(message_, root);
-  AddDecoded(wire_, message_.data_ptr<std::uint8_t>(), 1, size, fetched);
+// Weights that the next fetch replaces as a whole are not needed again.
+void FetchedWeights::VisitState(StateVisitor& state) {
+  if (wire_ != Wire::kFp32 || keeps_ == Keeps::kThose) state.Tensor("weights", Held::kByAll, weights_);
 }
 
 }  // namespace swarmsync

@@ -19,9 +19,11 @@ class FetchedWeights {
   };
   FetchedWeights(FlatParams& params, Wire wire, Keeps keeps);
 
-  // weights() <- those of rank `root`. Collective: one broadcast. With an encoding, of the difference from
-  // those fetched before, and the root has what the others have.
-  void Fetch(int root, Communicator& comm);
+  // Brings those of rank `root`. Collective: one broadcast. With an encoding, of the difference from those
+  // fetched before.
+  void Collect(int root, Communicator& comm);
+  // weights() <- what was collected; with an encoding the root has what the others have. Local.
+  void Take(int root, const Communicator& comm);
 
   // [flat_size]; undefined on the rank that they came from, with kNothing and no encoding.
   const at::Tensor& weights() const { return weights_; }
@@ -32,9 +34,6 @@ class FetchedWeights {
   void VisitState(StateVisitor& state);
 
  private:
-  void FetchWhole(int root, Communicator& comm);
-  void FetchEncoded(int root, Communicator& comm);
-
   FlatParams& params_;
   Wire wire_;
   Keeps keeps_;

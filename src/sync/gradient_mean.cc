@@ -55,7 +55,8 @@ int GradientMean::SumEncoded() {
   const std::vector<double> counts = comm.AllGather(contributors().item<double>());
   std::vector<double> factors;
   for (const double count : counts) factors.push_back(count > 0 ? 1 : 0);
-  encoded_->Add(params_.gradients(), factors, params_.gradients(), comm);
+  encoded_->Collect(params_.gradients(), factors, comm);
+  encoded_->Take(params_.gradients());
   return static_cast<int>(std::accumulate(counts.begin(), counts.end(), 0.0));
 }
 

@@ -54,19 +54,27 @@ class InformedPsoPs : public Synchronizer {
     guide_.VisitState(state);
   }
 
-  int DoExchange(const Turn& turn) override {
+  int Collect(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
     const std::vector<double> weights = InformedWeights(fitness, options().swarm.beta);
     record().fitness = fitness;
     record().guide = BestOf(fitness);
     record().guide_moved = record().guide >= 0;
-    if (record().guide >= 0) guide_.AddWeighted(weights, comm());
-    const at::Tensor guide = record().guide >= 0 ? guide_.sum() : at::Tensor();
-    particle_.Learn(fitness);
+    if (record().guide >= 0) guide_.CollectWeighted(weights, comm());
+    particle_.Collect(fitness);
+    return CountWorking(fitness);
+  }
+
+  void Apply(const Turn& turn, int) override {
+    at::Tensor guide;
+    if (record().guide >= 0) {
+      guide_.Take();
+      guide = guide_.sum();
+    }
+    particle_.Learn();
     if (turn.works()) MoveWeights(particle_.Move({}, guide, exchange_, progress()));
     if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
-    return CountWorking(fitness);
   }
 
  private:

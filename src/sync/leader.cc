@@ -31,19 +31,20 @@ class Leader : public Synchronizer {
   void StartHere() override { leader_.StartHere(); }
   void VisitAlgorithm(StateVisitor& state) override { leader_.VisitState(state); }
 
-  int DoExchange(const Turn& turn) override {
+  int Collect(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
     const int best = BestOf(fitness);
     record().fitness = fitness;
     record().guide = best;
     record().guide_moved = best >= 0;
-    if (best >= 0) Follow(best, turn);
+    if (best >= 0) leader_.Collect(best, comm());
     return CountWorking(fitness);
   }
 
- private:
-  void Follow(int best, const Turn& turn) {
-    leader_.Fetch(best, comm());
+  void Apply(const Turn& turn, int) override {
+    const int best = record().guide;
+    if (best < 0) return;
+    leader_.Take(best, comm());
     if (best == comm().rank()) return;
     MoveWeights([&](std::int64_t begin, std::int64_t end) {
       at::Tensor weights = BlockOf(params().weights(), begin, end);
@@ -53,6 +54,7 @@ class Leader : public Synchronizer {
     });
   }
 
+ private:
   FetchedWeights leader_;
 };
 

@@ -23,16 +23,16 @@ void OuterSynchronizer::VisitAlgorithm(StateVisitor& state) {
   sum_.VisitState(state);
 }
 
-int OuterSynchronizer::DoExchange(const Turn& turn) {
-  const int count = sum_.Add(turn.works(), comm());
-  if (count == 0) return 0;
+int OuterSynchronizer::Collect(const Turn& turn) { return sum_.Collect(turn.works(), comm()); }
+
+void OuterSynchronizer::Apply(const Turn&, int count) {
+  sum_.Take();
   MoveWeights([&](std::int64_t begin, std::int64_t end) {
     at::Tensor start = BlockOf(start_, begin, end), velocity = BlockOf(velocity_, begin, end);
     at::Tensor mean = BlockOf(sum_.sum(), begin, end).mul_(1.0 / count);
     MoveOuter(start, mean, velocity);
     BlockOf(params().weights(), begin, end).copy_(start);
   });
-  return count;
 }
 
 }  // namespace swarmsync

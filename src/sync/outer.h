@@ -19,7 +19,8 @@ class OuterSynchronizer : public Synchronizer {
   virtual void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) = 0;
 
   void StartHere() final;
-  int DoExchange(const Turn& turn) final;
+  int Collect(const Turn& turn) final;
+  void Apply(const Turn& turn, int workers) final;
   void VisitAlgorithm(StateVisitor& state) final;
 
  private:

@@ -31,6 +31,15 @@ struct Synchronizer::Overlap {
     buffers_moved = false;
   }
 
+  // anew: nothing is kept of what the model was, for it made no step since, or was left out.
+  void Apply(bool anew) {
+    if (anew) {
+      CopyOut();
+    } else {
+      AddCorrection();
+    }
+  }
+
   // The model becomes what the exchange made.
   void CopyOut() {
     model.weights().copy_(exchanged->weights());

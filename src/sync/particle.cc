@@ -69,14 +69,20 @@ void Particle::StartHere() {
   if (start_.defined()) start_.copy_(params_.weights());
 }
 
-void Particle::Learn(const std::vector<double>& fitness) {
+void Particle::Collect(const std::vector<double>& fitness) {
   if (!tuner_) return;
-  const InertiaTuner::Lesson lesson = tuner_->Update(fitness);
-  if (lesson.teacher < 0) return;
-  comm_.Broadcast(comm_.rank() == lesson.teacher ? velocity_ : arriving_, lesson.teacher);
-  if (comm_.rank() != lesson.pupil) return;
+  next_tuner_ = tuner_;
+  const auto [teacher, pupil] = next_tuner_->Update(fitness);
+  pupil_ = pupil;
+  if (teacher >= 0) comm_.Broadcast(comm_.rank() == teacher ? velocity_ : arriving_, teacher);
+}
+
+void Particle::Learn() {
+  if (!tuner_) return;
+  tuner_ = next_tuner_;
+  if (pupil_ != comm_.rank()) return;
   std::swap(velocity_, arriving_);
-  options_.inertia = tuner_->inertias()[lesson.pupil];
+  options_.inertia = tuner_->inertias()[pupil_];
 }
 
 BlockWork Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,

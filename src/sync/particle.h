@@ -26,9 +26,11 @@ class Particle {
   // The next round begins at the weights as they are; the velocity stays.
   void StartHere();
 
-  // With --inertia auto: learns from the others' fitness, by rank. Collective: a broadcast of the teacher's
-  // velocity, in the exchanges in which somebody learns. Else it does nothing.
-  void Learn(const std::vector<double>& fitness);
+  // With --inertia auto: gets what is learned from the others' fitness, by rank. Collective: a broadcast of
+  // the teacher's velocity, in the exchanges in which somebody learns. Else it does nothing.
+  void Collect(const std::vector<double>& fitness);
+  // Learns it. Local.
+  void Learn();
 
   // What moves the weights, a block after another. An undefined tensor switches its pull off. exchange: its
   // number, for the random factors. progress: of the training, for an inertia that changes with it. Borrows
@@ -49,7 +51,8 @@ class Particle {
   Inertia inertia_;     // as it was asked for
   std::uint64_t seed_;
   Communicator& comm_;
-  std::optional<InertiaTuner> tuner_;  // with --inertia auto
+  std::optional<InertiaTuner> tuner_, next_tuner_;  // with --inertia auto; after what was collected
+  int pupil_ = -1;                                  // then
   at::Tensor velocity_;
   at::Tensor arriving_;                // where a teacher's velocity arrives
   at::Tensor start_;                   // undefined with Velocity::kSwarm, which does without

@@ -37,6 +37,7 @@ class PsoPs : public Synchronizer {
   PsoPs(FlatParams& params, Communicator& comm, const SyncOptions& options)
       : Synchronizer(params, comm, options),
         bests_(options.swarm.memory, options.swarm.memory_decay),
+        next_bests_(bests_),
         particle_(params, options, comm) {
     if (remembers_personal()) personal_ = params.NewState();
     using Keeps = FetchedWeights::Keeps;
@@ -62,23 +63,30 @@ class PsoPs : public Synchronizer {
     if (global_) global_->VisitState(state);
   }
 
-  int DoExchange(const Turn& turn) override {
+  int Collect(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);
     const int guide = ChooseGuide(fitness);
-    const Bests::Verdict verdict = bests_.Update(fitness, comm().rank(), guide);
+    next_bests_ = bests_;
+    verdict_ = next_bests_.Update(fitness, comm().rank(), guide);
     record().fitness = fitness;
     record().guide = guide;
-    record().guide_moved = verdict.global_replaced;
-    if (verdict.global_replaced && fetches_guide()) global_->Fetch(guide, comm());
-    if (verdict.personal_replaced && remembers_personal()) personal_.copy_(params().weights());
-    particle_.Learn(fitness);
+    record().guide_moved = verdict_.global_replaced;
+    if (verdict_.global_replaced && fetches_guide()) global_->Collect(guide, comm());
+    particle_.Collect(fitness);
+    return CountWorking(fitness);
+  }
+
+  void Apply(const Turn& turn, int) override {
+    bests_ = next_bests_;
+    if (verdict_.global_replaced && fetches_guide()) global_->Take(record().guide, comm());
+    if (verdict_.personal_replaced && remembers_personal()) personal_.copy_(params().weights());
+    particle_.Learn();
     if (turn.works()) Move();
     if (turn.role == Role::kLeftOut && std::isfinite(bests_.global())) {
       bests_.ForgetPersonal();
       particle_.Restart(global_->weights());
     }
     ++exchange_;
-    return CountWorking(fitness);
   }
 
  private:
@@ -100,7 +108,8 @@ class PsoPs : public Synchronizer {
                                to_global ? global_->weights() : at::Tensor(), exchange_, progress()));
   }
 
-  Bests bests_;
+  Bests bests_, next_bests_;  // those after the exchange that has been collected
+  Bests::Verdict verdict_;    // of that
   Particle particle_;
   std::uint32_t exchange_ = 0;
   // Those that the options do not need stay empty.

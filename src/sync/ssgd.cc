@@ -28,7 +28,8 @@ class Ssgd : public Synchronizer {
  protected:
   bool only_gradients() const override { return true; }
   std::string_view shared_position() const override { return "replica"; }
-  int DoExchange(const Turn&) override { return 0; }  // not called: gradients are all that it exchanges
+  int Collect(const Turn&) override { return 0; }  // not called: gradients are all that it exchanges
+  void Apply(const Turn&, int) override {}
   void Settle(int longest) override { comm().Broadcast(params().weights(), longest); }
 };
 

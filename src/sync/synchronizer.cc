@@ -216,9 +216,8 @@ void Synchronizer::ExchangeRound(double fitness) {
 int Synchronizer::RunExchange(const Turn& turn) {
   const bool weights = !exchanges_gradients();
   const int contributors = weights ? ExchangeWeights(turn) : ExchangeGradients(turn);
-  if (contributors > 0) ++rounds_;
-  moved_ = weights && contributors > 0;
-  ChargeBytes();
+  NoteExchange(contributors);
+  if (!weights) moved_ = false;
   return contributors;
 }
 
@@ -237,16 +236,10 @@ void Synchronizer::BeginExchange(const Turn& turn) {
 void Synchronizer::ApplyExchange() {
   torch::NoGradGuard no_grad;
   const double arrival = MonotonicSeconds();
-  moved_ = overlap_->contributors.get() > 0;
-  if (moved_) ++rounds_;
+  const int contributors = overlap_->contributors.get();
   AddSpan(arrival);
-  ChargeBytes();
-  // Of a worker that was left out, nothing is kept.
-  if (steps_ == exchanged_at_ || left_out_) {
-    overlap_->CopyOut();
-  } else {
-    overlap_->AddCorrection();
-  }
+  NoteExchange(contributors);
+  overlap_->Apply(steps_ == exchanged_at_ || left_out_);
 }
 
 void Synchronizer::Drain() {
@@ -295,57 +288,98 @@ int Synchronizer::ExchangeGradients(const Turn& turn) {
 int Synchronizer::ExchangeWeights(const Turn& turn) {
   torch::NoGradGuard no_grad;
   record_ = {};
-  RoundTrace trace;
+  const double arrival = MonotonicSeconds();
+  pending_.emplace();
+  Pending& pending = *pending_;
+  RoundTrace& trace = pending.trace;
   trace.round = rounds_ + 1;
   trace.step = exchanged_at_;
   if (measures()) trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.
-  const bool finite = measures() ? std::isfinite(trace.end.Norm())
-                                 : AllFinite(params_.weights().data_ptr<float>(), params_.weights().numel());
-  Turn mine = turn;
-  if (mine.works() && !finite) mine.fitness = kNaN;
-  const double arrival = MonotonicSeconds();
-  if (options_.guard) mine.role = Judge(mine, finite, trace.displacement);
-  after_.reset();
-  averages_ = finite;
-  const int contributors = DoExchange(mine);
-  const bool buffers_moved = contributors > 0 && ExchangeBuffers(mine);
-  if (overlap_) overlap_->buffers_moved = buffers_moved;
-  if (contributors > 0 && !after_) MoveWeights([](std::int64_t, std::int64_t) {});
-  WaitForDevice(params_.weights());
-  trace.seconds = MonotonicSeconds() - arrival;
-  if (options_.trace && !overlap_) spans_.push_back({arrival, trace.seconds});
-  if (contributors == 0) return 0;
+  pending.finite = measures() ? std::isfinite(trace.end.Norm())
+                              : AllFinite(params_.weights().data_ptr<float>(), params_.weights().numel());
+  pending.turn = turn;
+  if (turn.works() && !pending.finite) pending.turn.fitness = kNaN;
+  if (options_.guard) pending.turn.role = Judge(pending.turn, pending.finite, trace.displacement);
+  pending.workers = Collect(pending.turn);
+  if (pending.workers > 0) pending.takes_buffers = CollectBuffers(pending.turn);
+  pending.collected = true;
+  if (options_.commit && comm_.size() > 1) comm_.Barrier();
+  const int workers = ApplyPending();
+  const double seconds = MonotonicSeconds() - arrival;
+  if (options_.trace && workers > 0) traces_.back().seconds = seconds;
+  if (options_.trace && !overlap_) spans_.push_back({arrival, seconds});
+  return workers;
+}
 
-  trace.left_out = left_out_ = mine.role == Role::kLeftOut;
-  trace.fitness = left_out_ ? kNaN : mine.fitness;
+// The second half of an exchange. Local.
+int Synchronizer::ApplyPending() {
+  torch::NoGradGuard no_grad;
+  Pending pending = *std::exchange(pending_, std::nullopt);
+  if (overlap_) overlap_->buffers_moved = pending.takes_buffers;
+  if (pending.workers == 0) return 0;
+  after_.reset();
+  averages_ = pending.finite;
+  Apply(pending.turn, pending.workers);
+  if (pending.takes_buffers && arriving_buffers_.defined()) params_.buffers().copy_(arriving_buffers_);
+  if (!after_) MoveWeights([](std::int64_t, std::int64_t) {});
+  WaitForDevice(params_.weights());
+
+  RoundTrace& trace = pending.trace;
+  trace.left_out = left_out_ = pending.turn.role == Role::kLeftOut;
+  trace.fitness = left_out_ ? kNaN : pending.turn.fitness;
   trace.pull = (*after_ - trace.end).Norm();
   trace.move = (*after_ - round_start_).Norm();
   trace.inertia = inertia();
   round_start_ = *after_;
   if (options_.trace) traces_.push_back(trace);
   if (part_of_average_ > 0) AverageBuffers();
-  return contributors;
+  ++applied_;
+  return pending.workers;
 }
 
-// Returns whether it has changed them.
-bool Synchronizer::ExchangeBuffers(const Turn& turn) {
+void Synchronizer::NoteExchange(int contributors) {
+  moved_ = contributors > 0;
+  if (moved_) ++rounds_;
+  ChargeBytes();
+}
+
+void Synchronizer::ApplyPrepared() {
+  torch::NoGradGuard no_grad;
+  NoteExchange(ApplyPending());
+  if (overlap_) {
+    overlap_->Apply(steps_ == exchanged_at_ || left_out_);
+  } else {
+    round_steps_ = 0;
+    round_loss_ = LossSum();
+  }
+}
+
+void Synchronizer::EndRound() {
+  Drain();
+  if (exchanges_gradients()) return;
+  AverageGroup();
+  ExchangeRound(RoundFitness());
+  Drain();
+}
+
+// Leaves in arriving_buffers_, if they are not this worker's own, what its buffers shall be. Returns whether
+// they are those of all. Collective.
+bool Synchronizer::CollectBuffers(const Turn& turn) {
   const at::Tensor& mine = params_.buffers();
+  arriving_buffers_ = at::Tensor();
   if (mine.numel() == 0 || comm_.size() == 1) return false;
   if (options_.buffers == BuffersAtSync::kLocal && record_.left_out.empty()) return false;
   if (options_.buffers == BuffersAtSync::kGuide) {
     const int guide = record_.fitness.empty() ? BestOf(GatherFitness(turn)) : record_.guide;
     if (guide < 0) return false;
-    if (!arriving_buffers_.defined()) arriving_buffers_ = at::empty_like(mine);
+    if (guide != comm_.rank()) arriving_buffers_ = at::empty_like(mine);
     comm_.Broadcast(guide == comm_.rank() ? mine : arriving_buffers_, guide);
-    if (guide != comm_.rank()) mine.copy_(arriving_buffers_);
     return true;
   }
-  const at::Tensor mean = MeanOfBuffers(mine, turn.works(), comm_);
-  const bool takes_them = options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
-  if (takes_them) mine.copy_(mean);
-  return takes_them;
+  arriving_buffers_ = MeanOfBuffers(mine, turn.works(), comm_);
+  return options_.buffers == BuffersAtSync::kAverage || turn.role == Role::kLeftOut;
 }
 
 // What is averaged where no weights are exchanged.
@@ -503,6 +537,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.Number("contributors", Held::kByAll, contributors_);
   state.Number("moved", Held::kByEach, moved_);
   state.Number("left out", Held::kByEach, left_out_);
+  state.Number("applied", Held::kByEach, applied_);
   std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};
   state.Records("start of the round", Held::kByEach, sketches);
   round_start_ = WeightSketch(sketches.at(0));

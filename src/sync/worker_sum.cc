@@ -17,10 +17,10 @@ void WorkerSum::StartHere() {
   if (encoded_) encoded_->StartAt(params_.weights());
 }
 
-int WorkerSum::Add(bool contributes, Communicator& comm) {
+int WorkerSum::Collect(bool contributes, Communicator& comm) {
   if (encoded_) {
     const std::vector<double> factors = comm.AllGather(contributes ? 1 : 0);
-    encoded_->Add(params_.weights(), factors, sum_, comm);
+    encoded_->Collect(params_.weights(), factors, comm);
     return static_cast<int>(std::count(factors.begin(), factors.end(), 1));
   }
   const at::Tensor contributors = message_.select(0, -1);
@@ -34,8 +34,8 @@ int WorkerSum::Add(bool contributes, Communicator& comm) {
   return contributors.item<int>();
 }
 
-void WorkerSum::AddWeighted(const std::vector<double>& factors, Communicator& comm) {
-  if (encoded_) return encoded_->Add(params_.weights(), factors, sum_, comm);
+void WorkerSum::CollectWeighted(const std::vector<double>& factors, Communicator& comm) {
+  if (encoded_) return encoded_->Collect(params_.weights(), factors, comm);
   comm.AllReduce(params_.weights(), factors, sum_);
 }
 

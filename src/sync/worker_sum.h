@@ -20,13 +20,18 @@ class WorkerSum {
   // All ranks have the same weights now.
   void StartHere();
 
-  // sum() <- sum_i weights_i over the ranks that contribute, whose number is returned. Collective: one
+  // Brings sum_i weights_i over the ranks that contribute, whose number is returned. Collective: one
   // all-reduce.
-  int Add(bool contributes, Communicator& comm);
+  int Collect(bool contributes, Communicator& comm);
 
-  // sum() <- sum_i factors[i] weights_i; a rank with a factor of 0 counts for nothing, whatever its weights
+  // Brings sum_i factors[i] weights_i; a rank with a factor of 0 counts for nothing, whatever its weights
   // are. factors: [ranks], the same on all. Collective: one all-reduce.
-  void AddWeighted(const std::vector<double>& factors, Communicator& comm);
+  void CollectWeighted(const std::vector<double>& factors, Communicator& comm);
+
+  // sum() is what was collected. Local.
+  void Take() {
+    if (encoded_) encoded_->Take(sum_);
+  }
 
   const at::Tensor& sum() const { return sum_; }  // [flat_size]
 

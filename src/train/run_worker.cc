@@ -473,6 +473,24 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   WriteJson(files.summary(), summary);
 }
 
+// Before anything of the run that is gone on with has changed.
+void CheckLength(const TrainConfig& config, const Dataset& data, const ValidationSplit& split) {
+  const auto newest = CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete();
+  if (newest.empty()) return;
+  const auto steps_per_epoch = [&](int workers) {
+    return MakeSampler(config, data, split, workers, 0).steps_per_epoch();
+  };
+  const bool in_steps = config.steps > 0;
+  const std::int64_t done =
+      in_steps ? newest[0].step : newest[0].step / steps_per_epoch(newest[0].world_size);
+  const std::int64_t length = in_steps ? config.steps : config.epochs;
+  if (done >= length) {
+    throw UsageError(
+        fmt::format("--{} is {}, and the run in {} has a checkpoint of step {}, after as many; give more",
+                    in_steps ? "steps" : "epochs", length, config.resume, newest[0].step));
+  }
+}
+
 }  // namespace
 
 CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int world_size) {
@@ -482,8 +500,9 @@ CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int 
   const auto model = models.Make(config.model, InputOf(data));
   const bool on_cpu = config.device.rfind("cuda", 0) != 0;
   if (config.amp != Amp::kNone && on_cpu) CheckAutocast(config.amp, *model, data.shape);
-  MakeSampler(config, data, SplitForValidation(data.train->size(), config.validation, kValidationSeed),
-              world_size, 0);
+  const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
+  MakeSampler(config, data, split, world_size, 0);
+  if (!config.resume.empty()) CheckLength(config, data, split);
   std::vector<std::string> warnings = SkippedFiles(data);
   return {std::move(data), std::move(warnings)};
 }

@@ -333,7 +333,7 @@ class ToolTest : public ::testing::Test {
       const std::string name = entry.path().filename();
       bool known = false;
       for (const char* file : {"config.json", "workers.json", "metrics.jsonl", "summary.json",
-                               "model.safetensors", "report.html", "logs"}) {
+                               "model.safetensors", "report.html", "logs", "checkpoint"}) {
         known = known || name == file;
       }
       if (!known) strange.push_back(name);

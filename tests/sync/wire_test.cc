@@ -132,7 +132,8 @@ TEST(EncodedSum, LosesNothingForGood) {
     constexpr int kRounds = 100;
     for (int round = 0; round < kRounds; ++round) {
       const at::Tensor out = at::empty({700});
-      sum.Add(mine, {1, 1, 1}, out, comm);
+      sum.Collect(mine, {1, 1, 1}, comm);
+      sum.Take(out);
       EXPECT_TRUE(out.allclose(expected, 0, 0.1)) << round;
       total += out;
     }
@@ -147,7 +148,8 @@ TEST(EncodedSum, AWorkerWithTheFactorZeroCountsForNothing) {
       for (int round = 0; round < 3; ++round) {
         const at::Tensor mine = at::full({20}, comm.rank() == 1 ? std::nan("") : 5.0 + comm.rank()),
                          out = at::empty({20});
-        sum.Add(mine.to(at::kFloat), {0.25, 0, 0.75}, out, comm);
+        sum.Collect(mine.to(at::kFloat), {0.25, 0, 0.75}, comm);
+        sum.Take(out);
         EXPECT_TRUE(out.allclose(at::full({20}, 0.25 * 5 + 0.75 * 7), 0.02, 0)) << out;
       }
     });

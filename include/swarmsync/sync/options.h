@@ -83,6 +83,9 @@ struct SyncOptions {
                                         // rounds, of round k with a weight of about k^p; 0: the last
                                         // position. Left open, it is the synchronizer's default
   bool guard = false;  // leave a worker that is far out or not finite out of the exchange (swarm/guard.h)
+  // An exchange of weights ends in a barrier, behind which it is applied. So one that fails is applied by all
+  // ranks that live on or by none (Synchronizer::prepared()). It costs a small all-gather.
+  bool commit = false;
   bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
   std::function<double()> bytes_sent;  // by this worker up to now, for the traces. Local; any thread
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.

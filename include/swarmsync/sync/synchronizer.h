@@ -48,8 +48,10 @@ struct ExchangeRecord {
 // Combines what the workers learn. One instance for each worker, made with MakeSynchronizer(); all ranks make
 // the same collective calls in the same order. Not thread-safe.
 //
-// After a CommError the instance is unusable. The weights are still those of the last local step, unless it
-// struck behind the exchange of weights, in that of buffers or momenta.
+// After a CommError the instance exchanges no more. Its state is that of the last local step, and can be
+// visited: an exchange of weights that failed has changed nothing, or, with SyncOptions::commit, is
+// prepared() and may be applied. (One in the exchange of momenta behind it leaves the exchange of weights
+// applied.)
 class Synchronizer {
  public:
   // Borrows both. Local; the weights must be the same on all ranks.
@@ -115,6 +117,19 @@ class Synchronizer {
   // exchange is under way, and what the visitor throws.
   void VisitState(StateVisitor& state);
 
+  // After a CommError, with SyncOptions::commit: whether all that an exchange of weights brings has arrived,
+  // so that other ranks may have applied it; if one has, those that go on together must. Local.
+  bool prepared() const { return pending_.has_value() && pending_->collected; }
+  // Applies it. Local.
+  void ApplyPrepared();
+
+  // How many exchanges of weights this rank has applied. Local.
+  std::int64_t applied() const { return applied_; }
+
+  // Ends the round here, with the exchange that belongs there, whatever the number of its steps; not while
+  // gradients are exchanged. Collective.
+  void EndRound();
+
   // Says that so many steps have been made, however many they were: after loading in a world of another size,
   // whose steps take another part of the data. The same on all ranks. Local.
   void CountFrom(std::int64_t steps);
@@ -145,8 +160,12 @@ class Synchronizer {
     double judged = std::numeric_limits<double>::quiet_NaN();  // the loss that the guard looks at
     bool works() const { return role == Role::kWorks; }
   };
-  // One exchange of weights. Returns how many ranks worked. Collective.
-  virtual int DoExchange(const Turn& turn) = 0;
+  // An exchange of weights, in two parts. Collect() brings all that is needed into memory of its own and
+  // leaves the weights and what the algorithm remembers as they are; returns how many ranks worked.
+  // Collective.
+  virtual int Collect(const Turn& turn) = 0;
+  // Changes both, where anybody worked. Local.
+  virtual void Apply(const Turn& turn, int workers) = 0;
   // The inertia of this worker; NaN for synchronizers that have none. Local.
   virtual double inertia() const { return std::numeric_limits<double>::quiet_NaN(); }
   // The tensors and numbers of the algorithm's own. Local.
@@ -205,7 +224,9 @@ class Synchronizer {
   GradientMean& gradients();
   int ExchangeGradients(const Turn& turn);
   int ExchangeWeights(const Turn& turn);
-  bool ExchangeBuffers(const Turn& turn);
+  int ApplyPending();
+  bool CollectBuffers(const Turn& turn);
+  void NoteExchange(int contributors);
   void SettleMomentum(torch::optim::Optimizer* optimizer, bool works);
   void BeginRounds();
   double NextPartOfAverage();
@@ -247,7 +268,18 @@ class Synchronizer {
   std::int64_t averaged_ = 0;          // how many
   bool averages_ = true;               // whether the position after this exchange counts
   double part_of_average_ = 0;         // that the last of them is
-  at::Tensor arriving_buffers_;        // where the guide's arrive
+  // An exchange of weights between its two parts.
+  struct Pending {
+    Turn turn;
+    RoundTrace trace;
+    bool finite = true;
+    int workers = 0;
+    bool takes_buffers = false;
+    bool collected = false;
+  };
+  std::optional<Pending> pending_;
+  std::int64_t applied_ = 0;
+  at::Tensor arriving_buffers_;  // that replace the own
   std::vector<RoundTrace> traces_;
   double charged_bytes_ = 0;  // those that have been counted for a round, or are of no round
 };
