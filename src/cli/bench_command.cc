@@ -42,7 +42,7 @@ Json RunProcesses(const TrainConfig& config, const CommandContext& context) {
   plan.rendezvous_directory = directory.path();
   plan.log = log;
   SupervisorHooks hooks;
-  hooks.on_status = [](int, std::string_view) {};
+  hooks.on_status = [](int, std::string_view) { return std::nullopt; };
   hooks.failure_of = [&](int rank) {
     std::string text = ReadFile(log(rank));
     constexpr std::string_view kTool = "swarmsync: ";

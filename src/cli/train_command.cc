@@ -32,6 +32,7 @@
 #include "swarmsync/comm/gloo.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/launch/environment.h"
+#include "swarmsync/launch/supervised_world.h"
 #include "swarmsync/launch/supervisor.h"
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/run_worker.h"
@@ -53,8 +54,13 @@ std::string NewRunDirectory(const TrainConfig& config) {
 // Whether weights are averaged within groups.
 bool HasGroupPeriod(const TrainConfig& config) { return config.group_size > 1 && config.sync != "ssgd"; }
 
-// Fills in what the user left open, but for the device, and validates.
-TrainConfig Complete(TrainConfig config, int workers) {
+// Whether the run can go on without a worker that is lost, where local workers are processes.
+bool Survives(const TrainConfig& config) {
+  return config.backend == Backend::kProcesses && config.device == "cpu" && config.group_size == 1;
+}
+
+// Fills in what the user left open, but for the device, and validates. survives: the loss of workers.
+TrainConfig Complete(TrainConfig config, int workers, bool survives) {
   config.workers = workers;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
@@ -65,7 +71,15 @@ TrainConfig Complete(TrainConfig config, int workers) {
     const std::filesystem::path file = config.model.substr(prefix.size());
     config.model = prefix + std::filesystem::absolute(file).lexically_normal().string();
   }
-  if (config.min_workers == 0) config.min_workers = workers;
+  if (config.min_workers == 0 && !survives) config.min_workers = workers;
+  if (config.min_workers == 0) config.min_workers = 1;
+  if (config.min_workers < workers && !survives) {
+    throw UsageError(
+        fmt::format("--min-workers is {}, and only local processes on the CPU, without groups, go on without "
+                    "a lost worker; leave "
+                    "it out",
+                    config.min_workers));
+  }
   if (config.threads_per_worker == 0) {
     const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
     config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
@@ -219,6 +233,7 @@ void RunProcesses(const TrainConfig& config, double started) {
   plan.rendezvous_directory = rendezvous.path();
   plan.log = [&](int rank) { return files.worker_log(rank); };
   plan.started = started;
+  plan.survives = config.min_workers < config.workers;
 
   StatusPrinter printer(config);
   std::map<int, std::string> failures;
@@ -227,9 +242,19 @@ void RunProcesses(const TrainConfig& config, double started) {
     const Status status = DecodeStatus(line);
     if (const auto* failure = std::get_if<StatusFailure>(&status)) failures[rank] = failure->message;
     printer.Show(status);
+    std::optional<WaitsForWorld> waits;
+    if (const auto* waiting = std::get_if<StatusWaiting>(&status))
+      waits = {waiting->generation, waiting->why};
+    return waits;
   };
   hooks.failure_of = [&](int rank) { return failures[rank]; };
-  Supervise(PlanLocalWorkers(plan), hooks);
+  std::optional<Survival> survival;
+  if (plan.survives) {
+    survival = Survival{rendezvous.path(),
+                        {plan.workers, static_cast<int>(config.min_workers),
+                         static_cast<int>(config.max_restarts), config.timeout}};
+  }
+  Supervise(PlanLocalWorkers(plan), hooks, survival);
 }
 
 void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started, const Dataset& data) {
@@ -240,7 +265,7 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
   world.Run([&](int rank) {
     const auto comm = world.Connect(rank);
     RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                       StopSignals::Check, data, device});
+                       StopSignals::Check, data, device, /*commits=*/true});
   });
 }
 
@@ -290,15 +315,17 @@ int Train(const CLI::App& command, TrainConfig given, const CommandContext& cont
           "--out is needed under a launcher, where every rank must have the same; give a directory that "
           "all of them see");
     }
-    const TrainConfig config = Complete(given, launched->size);
+    const TrainConfig config = Complete(given, launched->size, /*survives=*/false);
     if (launched->rank == 0) Warn(config, given, command);
     RunLaunched(config, context.models, context.started, launched->local_rank);
     if (launched->rank == 0) Conclude(config);
     return 0;
   }
   Validate(given);
-  TrainConfig config = Complete(given, static_cast<int>(given.workers));
-  config.device = DeviceOfLocal(config);
+  const std::string device = DeviceOfLocal(given);
+  TrainConfig on_device = given;
+  on_device.device = device;
+  TrainConfig config = Complete(on_device, static_cast<int>(given.workers), Survives(on_device));
   Warn(config, given, command);
   std::optional<Dataset> data;
   {
@@ -322,6 +349,23 @@ int Train(const CLI::App& command, TrainConfig given, const CommandContext& cont
   return 0;
 }
 
+// Worlds as the supervisor says.
+class SupervisedWorlds final : public Worlds {
+ public:
+  explicit SupervisedWorlds(SupervisedWorld world) : world_(std::move(world)) {}
+
+  World Next(const std::string& why) override {
+    auto comm = world_.Next(why);
+    const Generation& generation = world_.generation();
+    return {std::move(comm), generation.number, generation.reason, generation.last};
+  }
+  bool ChangeIsDue() override { return world_.ChangeIsDue(); }
+  int worker() const override { return world_.worker(); }
+
+ private:
+  SupervisedWorld world_;
+};
+
 // The process that RunProcesses() starts. What is wrong goes to the supervisor; the log has it too.
 int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   const int status_fd = std::stoi(GetEnvironment(kStatusFdVariable).value_or("-1"));
@@ -335,11 +379,25 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   };
   try {
     const TrainConfig config = FromJsonText(ReadFile(config_path));
-    const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
-    const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), comm->rank());
-    RunWorker(config,
-              {*comm, context.models, started, [&](const Status& status) { SendStatus(status_fd, status); },
-               nullptr, std::nullopt, device});
+    const std::chrono::duration<double> timeout(config.timeout);
+    const auto tell = [&](const Status& status) { SendStatus(status_fd, status); };
+    const std::string world = GetEnvironment(kWorldVariable).value_or("");
+    if (world.empty()) {
+      const auto comm = ConnectFromEnvironment({timeout});
+      const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), comm->rank());
+      RunWorker(config,
+                {*comm, context.models, started, tell, nullptr, std::nullopt, device, /*commits=*/true});
+    } else {
+      const bool joins = GetEnvironment(kJoinsVariable) == "1";
+      SupervisedWorlds worlds({world, std::stoi(GetEnvironment("RANK").value_or("0")), joins, timeout,
+                               [&](int generation, const std::string& why) {
+                                 tell(StatusWaiting{generation, why});
+                               }});
+      const auto nobody = ThreadWorld(1).Connect(0);
+      RunWorkerThrough(worlds, config,
+                       {*nobody, context.models, joins ? MonotonicSeconds() : started, tell, nullptr,
+                        std::nullopt, at::kCPU, /*commits=*/true});
+    }
   } catch (const Error& error) {
     fail(error.exit_code(), error.what());
   } catch (const std::exception& error) {

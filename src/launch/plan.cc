@@ -13,6 +13,7 @@ std::vector<WorkerCommand> PlanLocalWorkers(const LocalPlan& plan) {
                          {"WORLD_SIZE", std::to_string(plan.workers)},
                          {"LOCAL_RANK", std::to_string(rank)},
                          {kStoreVariable, (plan.rendezvous_directory / "store").string()},
+                         {kWorldVariable, plan.survives ? plan.rendezvous_directory.string() : ""},
                          {kStartedVariable, fmt::format("{}", plan.started)},
                          {"OMP_NUM_THREADS", threads},
                          {"OPENBLAS_NUM_THREADS", threads}},

@@ -20,6 +20,7 @@
 
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/file.h"
+#include "swarmsync/launch/supervised_world.h"
 
 namespace swarmsync {
 namespace {
@@ -58,7 +59,8 @@ class BlockedSignals {
 
 class Worker {
  public:
-  Worker(const WorkerCommand& command, int rank, const sigset_t& signals);
+  // appends: to the log of one before.
+  Worker(const WorkerCommand& command, int rank, const sigset_t& signals, bool appends = false);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -134,11 +136,13 @@ std::vector<const char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-Worker::Worker(const WorkerCommand& command, int rank, const sigset_t& signals) : log_(command.log) {
+Worker::Worker(const WorkerCommand& command, int rank, const sigset_t& signals, bool appends)
+    : log_(command.log) {
   const std::vector<std::string> environment = MergedEnvironment(command);
   const std::vector<const char*> argument_pointers = Pointers(command.arguments);
   const std::vector<const char*> environment_pointers = Pointers(environment);
-  const int log_fd = open(log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int log_fd =
+      open(log_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (appends ? O_APPEND : O_TRUNC), 0666);
   if (log_fd < 0) {
     throw RunError(fmt::format("cannot write worker {}'s log {}: {}", rank, log_.string(), SystemReason()));
   }
@@ -192,7 +196,13 @@ std::vector<std::string> Worker::TakeLines() {
 // The workers of one run, and the watch over them.
 class Crew {
  public:
-  Crew(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks) : hooks_(hooks) {
+  Crew(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks,
+       const std::optional<Survival>& survival)
+      : commands_(commands), hooks_(hooks), survival_(survival) {
+    if (survival_) {
+      membership_.emplace(survival_->rules);
+      WriteWorldNotice(survival_->directory, {membership_->generation()});
+    }
     for (const WorkerCommand& command : commands) {
       workers_.push_back(
           std::make_unique<Worker>(command, static_cast<int>(workers_.size()), signals_.before()));
@@ -200,12 +210,14 @@ class Crew {
   }
 
   void Watch() {
-    while (AnyRunning() && first_failed_ < 0) {
+    while ((AnyRunning() || membership_) && first_failed_ < 0) {
+      if (!AnyRunning() && AnyDone()) return;
       WaitAWhile();
       if (const auto signal = signals_.TakeStop()) {
         Stop();
         throw Interrupted(*signal);
       }
+      if (membership_ && first_failed_ < 0) Decide();
     }
     if (first_failed_ >= 0) Fail();
   }
@@ -214,6 +226,11 @@ class Crew {
   bool AnyRunning() const {
     return std::any_of(workers_.begin(), workers_.end(),
                        [](const auto& worker) { return worker->running(); });
+  }
+
+  bool AnyDone() const {
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [](const auto& worker) { return !worker->running() && !worker->failed(); });
   }
 
   // Sleeps until a worker says something or a moment has passed, then notices what has happened.
@@ -227,9 +244,70 @@ class Crew {
       Worker& worker = *workers_[rank];
       const bool was_running = worker.running();
       worker.Reap(WNOHANG);
-      for (const std::string& line : worker.TakeLines()) hooks_.on_status(rank, line);
-      if (was_running && worker.failed() && first_failed_ < 0) first_failed_ = rank;
+      for (const std::string& line : worker.TakeLines()) {
+        const auto waits = hooks_.on_status(rank, line);
+        if (waits && membership_) membership_->OnWaiting(rank, waits->generation, waits->why);
+      }
+      if (was_running && !worker.running()) NoticeEnd(rank);
     }
+  }
+
+  void NoticeEnd(int rank) {
+    const Worker& worker = *workers_[rank];
+    if (!worker.failed()) {
+      if (membership_) membership_->OnDone(rank);
+    } else if (membership_ && IsLoss(worker)) {
+      membership_->OnEnded(rank, HowItEnded(rank));
+    } else if (first_failed_ < 0) {
+      first_failed_ = rank;
+    }
+  }
+
+  // Whether its end says nothing against the others.
+  static bool IsLoss(const Worker& worker) { return WIFSIGNALED(worker.wait_status()) || LostOthers(worker); }
+
+  std::string HowItEnded(int rank) const {
+    const Worker& worker = *workers_[rank];
+    const std::string pid = fmt::format("(pid {}) ", worker.pid());
+    if (WIFSIGNALED(worker.wait_status())) {
+      const int signal = WTERMSIG(worker.wait_status());
+      return pid + fmt::format("was killed by signal {} ({})", signal, strsignal(signal));
+    }
+    return pid + "ended: " + hooks_.failure_of(rank);
+  }
+
+  // Does what the membership wants done.
+  void Decide() {
+    const Membership::Decision decision = membership_->Decide(MonotonicSeconds());
+    for (const int worker : decision.expel) {
+      workers_[worker]->Signal(SIGKILL);
+      workers_[worker]->Reap(0);
+    }
+    const int number = membership_->generation().number;
+    if (decision.next) {
+      WriteWorldNotice(survival_->directory, {*decision.next});
+      hooks_.on_generation(*decision.next);
+    } else if (decision.change_is_due && due_told_ < number) {
+      due_told_ = number;
+      WriteWorldNotice(survival_->directory, {membership_->generation(), true});
+    }
+    for (const int worker : decision.restart) {
+      WorkerCommand command = commands_[worker];
+      command.environment.emplace_back(kJoinsVariable, "1");
+      workers_[worker] = std::make_unique<Worker>(command, worker, signals_.before(), /*appends=*/true);
+    }
+    if (!decision.over) return;
+    Stop();
+    const std::string last_word = membership_->generation().last ? LastWord() : "";
+    throw CommError(last_word.empty() ? "no worker is left: " + *decision.over : last_word);
+  }
+
+  // What a member of the last generation said at its end.
+  std::string LastWord() const {
+    for (const int worker : membership_->generation().members) {
+      if (const std::string word = hooks_.failure_of(worker); !word.empty()) return word;
+    }
+    return "";
   }
 
   void WaitUntil(double deadline) {
@@ -278,7 +356,11 @@ class Crew {
                 fmt::format("{} failed: {}{}", who, reason, log));
   }
 
+  const std::vector<WorkerCommand>& commands_;
   const SupervisorHooks& hooks_;
+  const std::optional<Survival>& survival_;
+  std::optional<Membership> membership_;  // with survival_
+  int due_told_ = 0;                      // of this generation the members know that they are to leave it
   BlockedSignals signals_;
   std::vector<std::unique_ptr<Worker>> workers_;
   int first_failed_ = -1;
@@ -286,8 +368,9 @@ class Crew {
 
 }  // namespace
 
-void Supervise(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks) {
-  Crew(commands, hooks).Watch();
+void Supervise(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks,
+               const std::optional<Survival>& survival) {
+  Crew(commands, hooks, survival).Watch();
 }
 
 }  // namespace swarmsync

@@ -32,6 +32,10 @@ Json ToJson(const StatusFailure& failure) {
   return {{"kind", "failure"}, {"code", static_cast<int>(failure.code)}, {"message", failure.message}};
 }
 
+Json ToJson(const StatusWaiting& waiting) {
+  return {{"kind", "waiting"}, {"generation", waiting.generation}, {"why", waiting.why}};
+}
+
 }  // namespace
 
 std::string EncodeStatus(const Status& status) {
@@ -59,6 +63,7 @@ Status DecodeStatus(std::string_view line) {
     if (kind == "failure") {
       return StatusFailure{static_cast<ExitCode>(json.at("code").get<int>()), json.at("message")};
     }
+    if (kind == "waiting") return StatusWaiting{json.at("generation"), json.at("why")};
     throw DataError(fmt::format("a worker's status has the unknown kind '{}'", kind));
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("a worker's status cannot be read: {}", error.what()));

@@ -515,7 +515,7 @@ void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& 
 }
 
 void Synchronizer::CountFrom(std::int64_t steps) {
-  recounted_steps_ += steps - steps_;
+  recounted_steps_ = steps - exchanged_steps_ - (rounds_ - exchanged_steps_) * options_.period;
   exchanged_at_ += steps - steps_;
   steps_ = steps;
 }
@@ -541,7 +541,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};
   state.Records("start of the round", Held::kByEach, sketches);
   round_start_ = WeightSketch(sketches.at(0));
-  state.Records("traces", Held::kByEach, traces_);
+  if (state.same_world()) state.Records("traces", Held::kByEach, traces_);
   double uncharged = options_.bytes_sent ? options_.bytes_sent() - charged_bytes_ : 0;
   state.Number("uncharged bytes", Held::kByEach, uncharged);
   if (state.loads() && options_.bytes_sent) charged_bytes_ = options_.bytes_sent() - uncharged;

@@ -172,12 +172,11 @@ void Validate(const TrainConfig& c) {
   Require(c.threads_per_worker >= 0, "threads-per-worker", c.threads_per_worker, "at least 1");
   Require(c.timeout > 0 && c.timeout <= kLongestTimeout, "timeout", c.timeout,
           "a number of seconds above 0 and at most 1000000");
-  if (c.min_workers != 0 && c.min_workers != c.workers) {
-    throw UsageError(
-        fmt::format("--min-workers is {}; going on without a lost worker is not built yet, so it must be "
-                    "the number of workers, {}",
-                    c.min_workers, c.workers));
+  if (c.min_workers < 0 || c.min_workers > c.workers) {
+    throw UsageError(fmt::format("--min-workers is {}; it must be from 1 to the number of workers, {}",
+                                 c.min_workers, c.workers));
   }
+  Require(c.max_restarts >= 0, "max-restarts", c.max_restarts, "0 or more");
   if (!IsDevice(c.device)) {
     throw UsageError(fmt::format(
         "--device is {}; give auto, cpu, cuda, or cuda:I with the number of a GPU, from 0", c.device));

@@ -155,7 +155,9 @@ void VisitFields(Config& c, Visitor&& visit) {
         "emulate a network: every exchange lasts as long as on links of this RATE,LATENCY, such as "
         "100mbit,20ms",
         kWorkers);
-  visit("min-workers", c.min_workers, "stop when fewer workers are left [all of them]", kWorkers);
+  visit("min-workers", c.min_workers, "go on when workers are lost, as long as so many are left [1 for processes on the CPU, else all of them]",
+        kWorkers);
+  visit("max-restarts", c.max_restarts, "how many lost workers are started again, in the whole run", kWorkers);
 
   constexpr const char* kRun = "The run";
   visit("seed", c.seed, "seed of the initial weights, the data order and the swarm", kRun);

@@ -30,6 +30,7 @@
 #include "train/device.h"
 #include "train/device_batches.h"
 #include "train/optimizer.h"
+#include "train/survivor.h"
 #include "train/torch_seed.h"
 
 namespace swarmsync {
@@ -271,13 +272,33 @@ class Recorder : public TrainObserver {
     const StateVisitor::Within within(state, "records");
     std::int64_t bytes = metrics_ ? static_cast<std::int64_t>(metrics_->size()) : 0;
     state.Number("bytes", Held::kByEach, bytes);
-    if (metrics_ && state.loads()) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes));
+    if (metrics_ && state.loads() && begins_again_) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes));
+    std::string events = membership_events_.dump();
+    state.Bytes("membership events", Held::kByAll, events);
+    if (state.loads()) membership_events_ = Json::parse(events);
     if (state.same_world()) state.Records("times left out", Held::kByAll, times_left_out_);
   }
 
   void Forget() {
     if (metrics_) metrics_->ShortenTo(0);
   }
+
+  // Another world goes on with the training: nothing that was recorded is to be recorded again.
+  void GoOnRecording() { begins_again_ = false; }
+
+  void OnWorld(const World& world, std::int64_t step) {
+    const Json event = {{"generation", world.generation},
+                        {"workers", world.comm->size()},
+                        {"step", step},
+                        {"reason", world.reason}};
+    membership_events_.push_back(event);
+    Json record = {{"event", "membership"}};
+    record.update(event);
+    Append(record);
+    Tell(StatusNote{fmt::format("generation {}: {}; {} worker{} from step {}", world.generation, world.reason,
+                                world.comm->size(), world.comm->size() == 1 ? " goes on" : "s go on", step)});
+  }
+  const Json& membership_events() const { return membership_events_; }
 
   // What a person should know, on the screen and in the records.
   void Note(const std::string& event, const std::string& line) {
@@ -317,6 +338,8 @@ class Recorder : public TrainObserver {
 
   const WorkerContext& context_;
   bool inertia_varies_;
+  bool begins_again_ = true;  // behind the records that a checkpoint knows of
+  Json membership_events_ = Json::array();
   std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
 };
@@ -376,13 +399,86 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
   }
 }
 
-void Train(const TrainConfig& config, const WorkerContext& context) {
+// Saves the final model and what became of the training. Collective.
+void FinishRun(const TrainConfig& config, const WorkerContext& context, const Dataset& data,
+               ImageClassifier& model, TrainResult result, const Synchronizer& sync,
+               const Recorder& recorder) {
+  Communicator& comm = context.comm;
+  const RunFiles files{config.out};
+  LapTimer timer, since_run;
+  if (comm.rank() == 0) {
+    SaveModel(files.model(), model, config.model, data);
+    model.SaveScript(files.script());
+  }
+  result.ledger.checkpoint += timer.Lap();
+  comm.Barrier();
+  result.ledger.wait += timer.Lap();
+  TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
+  if (comm.rank() != 0) return;
+
+  Json summary = {
+      {"sync", config.sync},
+      {"period", sync.period()},
+      {"workers", comm.size()},
+      {"seed", config.seed},
+      {"epochs", result.epochs},
+      {"steps", sync.steps()},
+      {"rounds", sync.rounds()},
+      {"test_accuracy", result.test.accuracy},
+      {"test_loss", result.test.loss},
+      {"train_loss", result.train_loss},
+      {"final_model", sync.final_model()},
+      {"bytes_sent_per_worker", result.bytes_sent.all},
+      {"left_out_rounds", recorder.times_left_out()},
+  };
+  result.ledger.Visit(
+      [&](const char* name, double seconds) { summary[fmt::format("{}_seconds", name)] = seconds; });
+  summary["wall_seconds"] = result.wall_seconds + since_run.Lap();
+  summary["samples_per_second"] = result.samples_per_second;
+  summary["membership_events"] = recorder.membership_events();
+  summary["versions"] = Versions(context.device);
+  if (config.link.emulated()) summary["emulated_link"] = ToString(config.link);
+  if (config.group_size > 1) {
+    summary["group_size"] = config.group_size;
+    summary["bytes_sent_between_groups_per_worker"] = result.bytes_sent.between_hosts;
+  }
+  if (result.validation) {
+    summary["validation_accuracy"] = result.validation->accuracy;
+    summary["validation_loss"] = result.validation->loss;
+  }
+  WriteJson(files.summary(), summary);
+}
+
+// Goes on where the members of the world before this one were. Returns whether any of them had begun.
+// Collective.
+bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& device, Trainer& trainer,
+              Synchronizer& sync, Recorder& recorder) {
+  const World& world = survivor.world();
+  if (world.generation == 1) return false;
+  recorder.GoOnRecording();
+  const bool begun = survivor.TakeOver(trainer, recorder, device);
+  recorder.OnWorld(world, sync.steps());
+  if (!world.last) return begun;
+  std::string kept = "nothing had been trained yet";
+  if (begun) {
+    trainer.WriteCheckpoint(recorder);
+    kept = fmt::format("go on from the checkpoint of step {} with --resume {}", sync.steps(), config.out);
+  }
+  throw Error(ExitCode::kCommunication,
+              fmt::format("{} of {} workers are left, and --min-workers is {} ({}); {}", world.comm->size(),
+                          config.workers, config.min_workers, world.reason, kept));
+}
+
+// Returns false when the world broke and the survivor is in another one. survivor: null where a lost worker
+// ends the run.
+bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* survivor) {
   Communicator& comm = context.comm;
   const RunFiles files{config.out};
   UseThreads(static_cast<int>(config.threads_per_worker));
 
   const Dataset clean = context.data ? *context.data : OpenData(config);
-  const Dataset data = WithLabelNoise(clean, config, comm.rank());
+  const int worker = context.worker >= 0 ? context.worker : comm.rank();
+  const Dataset data = WithLabelNoise(clean, config, worker);
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
   ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());
   const std::int64_t total_steps = TotalSteps(config, sampler);
@@ -392,13 +488,14 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   Settle(*model, context.device, FormatOf(config, context.device));
   if (!context.device.is_cpu()) TryOnDevice(*model, context.device, data.shape, config.amp);
   FlatParams params(*model);
-  const auto optimizer = MakeOptimizer(config, LearningRate(config, comm.rank()), params);
+  const auto optimizer = MakeOptimizer(config, LearningRate(config, worker), params);
   const int group_size = static_cast<int>(config.group_size);
   LinkedCommunicator linked(comm, config.link, group_size);
   CountingCommunicator counted(linked, group_size);
   SyncOptions sync_options = SyncOptionsOf(config);
   sync_options.total_steps = total_steps;
   sync_options.trace = true;
+  sync_options.commit = context.commits;
   sync_options.bytes_sent = [&] { return counted.sent().all; };
   if (config.fitness == Fitness::kProbe || config.guard)
     sync_options.probe = MakeProbe(*model, *clean.train, split);
@@ -411,7 +508,7 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
   options.log_every = config.log_every;
   options.loader_threads = config.loader_threads;
   options.recalibrate = config.recalibrate;
-  options.recipe = RecipeOf(config, comm.rank(), context.device, *model);
+  options.recipe = RecipeOf(config, worker, context.device, *model);
   options.bytes_sent = [&] { return counted.sent(); };
   options.check_replicas = config.check_replicas;
   options.checkpoint_every = config.checkpoint_every;
@@ -425,52 +522,20 @@ void Train(const TrainConfig& config, const WorkerContext& context) {
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
       std::move(options));
   Recorder recorder(files, config, context);
-  if (!config.resume.empty()) Resume(config, context, params, trainer, *sync, recorder);
-  comm.Barrier();
-  TrainResult result = trainer.Run(recorder);
-
-  LapTimer timer, since_run;
-  if (comm.rank() == 0) {
-    SaveModel(files.model(), *model, config.model, data);
-    model->SaveScript(files.script());
+  bool begun = false;  // whether the trainer has what the worker has learned
+  try {
+    const bool goes_on =
+        survivor != nullptr && TakeOver(*survivor, config, context.device, trainer, *sync, recorder);
+    if (!goes_on && !config.resume.empty()) Resume(config, context, params, trainer, *sync, recorder);
+    comm.Barrier();
+    begun = true;
+    FinishRun(config, context, data, *model, trainer.Run(recorder), *sync, recorder);
+    return true;
+  } catch (const CommError& error) {
+    if (survivor == nullptr) throw;
+    survivor->Leave(error.what(), begun ? sync.get() : nullptr, begun ? &trainer : nullptr, recorder);
+    return false;
   }
-  result.ledger.checkpoint += timer.Lap();
-  comm.Barrier();
-  result.ledger.wait += timer.Lap();
-  TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
-  if (comm.rank() != 0) return;
-
-  Json summary = {
-      {"sync", config.sync},
-      {"period", sync->period()},
-      {"workers", comm.size()},
-      {"seed", config.seed},
-      {"epochs", result.epochs},
-      {"steps", sync->steps()},
-      {"rounds", sync->rounds()},
-      {"test_accuracy", result.test.accuracy},
-      {"test_loss", result.test.loss},
-      {"train_loss", result.train_loss},
-      {"final_model", sync->final_model()},
-      {"bytes_sent_per_worker", result.bytes_sent.all},
-      {"left_out_rounds", recorder.times_left_out()},
-  };
-  result.ledger.Visit(
-      [&](const char* name, double seconds) { summary[fmt::format("{}_seconds", name)] = seconds; });
-  summary["wall_seconds"] = result.wall_seconds + since_run.Lap();
-  summary["samples_per_second"] = result.samples_per_second;
-  summary["membership_events"] = Json::array();
-  summary["versions"] = Versions(context.device);
-  if (config.link.emulated()) summary["emulated_link"] = ToString(config.link);
-  if (group_size > 1) {
-    summary["group_size"] = group_size;
-    summary["bytes_sent_between_groups_per_worker"] = result.bytes_sent.between_hosts;
-  }
-  if (result.validation) {
-    summary["validation_accuracy"] = result.validation->accuracy;
-    summary["validation_loss"] = result.validation->loss;
-  }
-  WriteJson(files.summary(), summary);
 }
 
 // Before anything of the run that is gone on with has changed.
@@ -509,7 +574,30 @@ CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int 
 
 void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
-  ExplainOutOfMemory([&] { Train(config, context); });
+  ExplainOutOfMemory([&] { Train(config, context, nullptr); });
+}
+
+void RunWorkerThrough(Worlds& worlds, const TrainConfig& config, const WorkerContext& context) {
+  const DeviceScope scope(context.device);
+  Survivor survivor(worlds);
+  double started = context.started;
+  const auto check_stop = [&] {
+    if (context.check_stop) context.check_stop();
+    if (worlds.ChangeIsDue()) throw CommError("the membership changes");
+  };
+  ExplainOutOfMemory([&] {
+    for (bool done = false; !done; started = MonotonicSeconds()) {
+      try {
+        done = Train(config,
+                     {survivor.comm(), context.models, started, context.tell_status, check_stop, context.data,
+                      context.device, context.commits, worlds.worker()},
+                     &survivor);
+      } catch (const CommError& error) {
+        TrainObserver nobody;
+        survivor.Leave(error.what(), nullptr, nullptr, nobody);
+      }
+    }
+  });
 }
 
 }  // namespace swarmsync

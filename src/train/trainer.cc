@@ -22,6 +22,7 @@ namespace swarmsync {
 namespace {
 
 constexpr double kProgressSeconds = 0.1;
+constexpr double kNoSteps = -1;         // for a mean loss
 constexpr std::int64_t kReadAhead = 3;  // mini-batches, beside one for each thread that reads
 
 // The next multiple of `every`; 0 when there is none.
@@ -83,13 +84,7 @@ Trainer::~Trainer() = default;
 
 TrainResult Trainer::Run(TrainObserver& observer) {
   clock_offset_ = ClockOffset(parts_.comm);
-  if (options_.checkpoint_every > 0) {
-    const auto on_failure = [&observer](std::int64_t step, const std::string& reason) {
-      observer.OnCheckpointFailed(step, reason);
-    };
-    checkpointer_ = std::make_unique<Checkpointer>(options_.checkpoints, parts_.comm,
-                                                   options_.checkpoint_metadata, on_failure);
-  }
+  if (options_.checkpoint_every > 0) MakeCheckpointer(observer);
   next_check_ = NextMultiple(parts_.sync.rounds(), options_.check_replicas);
   next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
   LapTimer timer;
@@ -99,7 +94,7 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   loader_ = std::make_unique<BatchLoader>(*parts_.data.train, parts_.sampler, parts_.augmenter,
                                           options_.total_steps, batches_->hosts(),
                                           static_cast<int>(options_.loader_threads), parts_.sync.steps());
-  started_ += MonotonicSeconds();
+  started_ = MonotonicSeconds() - seconds_before_;
   TrainObserver::Epoch record;
   while (epoch_ < num_epochs) {
     const double train_loss = TrainEpoch(observer);
@@ -147,7 +142,7 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   double last_progress = 0;
   sent_before_ = options_.bytes_sent();
   LapTimer timer;
-  for (bool ends = false; !ends;) {
+  for (bool ends = parts_.sync.steps() >= EvaluationStep(); !ends;) {
     observer.CheckStop();
     CheckReplicas();
     ledger_.sync += timer.Lap();
@@ -208,6 +203,20 @@ bool Trainer::CheckpointIsDue() const {
          (quiet == parts_.sync.steps() || quiet > options_.total_steps);
 }
 
+void Trainer::MakeCheckpointer(TrainObserver& observer) {
+  const auto on_failure = [&observer](std::int64_t step, const std::string& reason) {
+    observer.OnCheckpointFailed(step, reason);
+  };
+  checkpointer_ = std::make_unique<Checkpointer>(options_.checkpoints, parts_.comm,
+                                                 options_.checkpoint_metadata, on_failure);
+}
+
+void Trainer::WriteCheckpoint(TrainObserver& observer) {
+  MakeCheckpointer(observer);
+  SaveCheckpoint(observer);
+  checkpointer_->Finish();
+}
+
 // Between two steps. Training waits for the copy of the state, and for the writing of the one before.
 void Trainer::SaveCheckpoint(TrainObserver& observer) {
   LapTimer timer;
@@ -221,24 +230,34 @@ void Trainer::SaveCheckpoint(TrainObserver& observer) {
   ledger_.checkpoint += timer.Lap() - in_exchange;
 }
 
-void Trainer::Resume(StateLoader& state, TrainObserver& observer) {
-  const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
-  std::int64_t saved_steps_per_epoch = steps_per_epoch;
+// Returns how many steps an epoch has where the state comes from.
+std::int64_t Trainer::Load(StateLoader& state, TrainObserver& observer) {
+  std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   {
     const StateVisitor::Within within(state, "trainer");
-    state.Number("steps of an epoch", Held::kByAll, saved_steps_per_epoch);
+    state.Number("steps of an epoch", Held::kByAll, steps_per_epoch);
   }
   VisitState(state, observer);
+  return steps_per_epoch;
+}
+
+// Goes on where others left off, in passes over the data, or in steps where the length is in steps.
+void Trainer::Reposition(std::int64_t saved_steps_per_epoch) {
+  const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch(), steps = parts_.sync.steps();
+  if (!options_.length_in_steps)
+    return parts_.sync.CountFrom(steps * steps_per_epoch / saved_steps_per_epoch);
+  epoch_ = steps / steps_per_epoch;
+}
+
+void Trainer::Resume(StateLoader& state, TrainObserver& observer) {
+  const std::int64_t saved_steps_per_epoch = Load(state, observer);
   if (!state.same_world()) {
-    // Where others left off, in passes over the data, or in steps where the length is in steps.
-    if (!options_.length_in_steps)
-      parts_.sync.CountFrom(parts_.sync.steps() * steps_per_epoch / saved_steps_per_epoch);
-    epoch_ = parts_.sync.steps() / steps_per_epoch;
-  } else if (saved_steps_per_epoch != steps_per_epoch) {
+    Reposition(saved_steps_per_epoch);
+  } else if (saved_steps_per_epoch != parts_.sampler.steps_per_epoch()) {
     throw DataError(
         fmt::format("the checkpoint is of a data set whose epoch is {} steps long, and now it is {}; give "
                     "the data that the training began with",
-                    saved_steps_per_epoch, steps_per_epoch));
+                    saved_steps_per_epoch, parts_.sampler.steps_per_epoch()));
   }
   if (parts_.sync.steps() >= options_.total_steps) {
     throw UsageError(
@@ -246,6 +265,24 @@ void Trainer::Resume(StateLoader& state, TrainObserver& observer) {
                     "--steps",
                     parts_.sync.steps(), options_.total_steps));
   }
+}
+
+void Trainer::TakeOver(StateLoader& state, TrainObserver& observer) {
+  Reposition(Load(state, observer));
+  // Who was further says where they all are; an epoch that somebody has evaluated has been.
+  const std::vector<double> all = parts_.comm.AllGather(
+      std::vector<double>{static_cast<double>(parts_.sync.steps()), static_cast<double>(epoch_)});
+  std::int64_t steps = 0;
+  for (std::size_t i = 0; i < all.size(); i += 2) {
+    steps = std::max(steps, static_cast<std::int64_t>(all[i]));
+    epoch_ = std::max(epoch_, static_cast<std::int64_t>(all[i + 1]));
+  }
+  const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
+  parts_.sync.CountFrom(std::min(steps, options_.total_steps));
+  if (parts_.sync.steps() > (epoch_ + 1) * steps_per_epoch) epoch_ = parts_.sync.steps() / steps_per_epoch;
+  // The last one ends in the final model.
+  epoch_ = std::min(epoch_, (options_.total_steps - 1) / steps_per_epoch);
+  parts_.sync.EndRound();
 }
 
 void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
@@ -267,6 +304,7 @@ void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
   std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   state.Number("steps of an epoch", Held::kByAll, steps_per_epoch);
   state.Number("epochs", Held::kByAll, epoch_);
+  state.Number("loss of the last epoch", Held::kByAll, train_loss_);
   {
     const StateVisitor::Within loss(state, "loss of the epoch");
     epoch_loss_.VisitState(state);
@@ -280,14 +318,14 @@ void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
   state.Number("bytes sent between hosts", Held::kByEach, sent_.between_hosts);
   ledger_.Visit([&](const char* name, double& seconds) { state.Number(name, Held::kByEach, seconds); });
   state.Number("seconds in exchanges", Held::kByEach, in_exchanges_);
-  state.Records("spans", Held::kByEach, spans_);
+  if (state.same_world()) state.Records("spans", Held::kByEach, spans_);
   // Times go on as if the clock had stood still.
   const double now = MonotonicSeconds();
-  double training = now - started_, command = now - command_started_;
+  double training = started_ > 0 ? now - started_ : seconds_before_, command = now - command_started_;
   state.Number("seconds of training", Held::kByEach, training);
   state.Number("seconds of the command", Held::kByEach, command);
   if (state.loads()) {
-    started_ = -training;
+    seconds_before_ = training;
     command_started_ = options_.command_started - command;
   }
   observer.VisitState(state);
@@ -376,15 +414,19 @@ double Trainer::SettleAccounts() {
   parts_.comm.Barrier();
   ledger_.wait += timer.Lap();
 
-  std::vector<double> mine{epoch_loss_.Mean()};
+  // Who came here from another world may have made no step of the epoch.
+  std::vector<double> mine{epoch_loss_.count() > 0 ? epoch_loss_.Mean() : kNoSteps};
   for (const SyncSpan& span : spans_) mine.push_back(span.arrival);
   const std::vector<double> all = parts_.comm.AllGather(mine);
   std::vector<double> last_arrivals(spans_.size());
   double loss = 0;
-  int finite = 0;
+  int finite = 0, counted = 0;
   for (int rank = 0; rank < parts_.comm.size(); ++rank) {
     const double* theirs = all.data() + rank * mine.size();
-    loss += theirs[0] / parts_.comm.size();
+    if (theirs[0] != kNoSteps) {
+      loss += theirs[0];
+      ++counted;
+    }
     if (std::isfinite(theirs[0])) ++finite;
     for (std::size_t k = 0; k < spans_.size(); ++k) {
       const int group = spans_[k].group_size > 0 ? spans_[k].group_size : parts_.comm.size();
@@ -398,13 +440,15 @@ double Trainer::SettleAccounts() {
   spans_.clear();
   ledger_.evaluate += timer.Lap();
 
+  if (counted == 0) return train_loss_;
+  loss /= counted;
   if (finite == 0) {
     throw RunError(
         fmt::format("training diverged on all workers: the mean loss of the epoch that ended at step {} is "
                     "{}; lower the learning rate",
                     parts_.sync.steps(), loss));
   }
-  return loss;
+  return train_loss_ = loss;
 }
 
 // Evaluates the model as the synchronizer would leave it now, then puts the worker's own weights back.

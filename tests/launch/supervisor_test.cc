@@ -77,7 +77,10 @@ class SupervisorTest : public ::testing::Test {
 
   void Run() {
     SupervisorHooks hooks;
-    hooks.on_status = [this](int rank, std::string_view line) { status_[rank].emplace_back(line); };
+    hooks.on_status = [this](int rank, std::string_view line) {
+      status_[rank].emplace_back(line);
+      return std::optional<WaitsForWorld>();
+    };
     hooks.failure_of = [this](int rank) { return failure_of_(rank); };
     const double began = MonotonicSeconds();
     try {

@@ -3,12 +3,14 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "swarmsync/base/error.h"
+#include "swarmsync/launch/membership.h"
 
 namespace swarmsync {
 
@@ -25,6 +27,7 @@ struct LocalPlan {
   int workers = 1;
   int threads_per_worker = 1;
   std::filesystem::path rendezvous_directory;
+  bool survives = false;  // the loss of workers (SupervisedWorld, in the same directory)
   std::function<std::filesystem::path(int rank)> log;
   double started = 0;  // when the command began, for the workers' accounts
 };
@@ -34,21 +37,42 @@ std::vector<WorkerCommand> PlanLocalWorkers(const LocalPlan& plan);
 constexpr const char* kStatusFdVariable = "SWARMSYNC_STATUS_FD";  // where status lines go
 constexpr const char* kStartedVariable = "SWARMSYNC_STARTED";     // LocalPlan::started
 constexpr const char* kStoreVariable = "SWARMSYNC_STORE";         // the rendezvous file
+constexpr const char* kWorldVariable = "SWARMSYNC_WORLD";         // SupervisedWorld's directory
+constexpr const char* kJoinsVariable = "SWARMSYNC_JOINS";         // "1": the others are training already
 
-struct SupervisorHooks {
-  // A status line that a worker wrote. Throws nothing.
-  std::function<void(int rank, std::string_view line)> on_status;
-  // What a worker said was wrong with it, "" when it said nothing; asked when one has failed.
-  std::function<std::string(int rank)> failure_of;
+// What a worker told that waits for the next generation of the world.
+struct WaitsForWorld {
+  int generation;
+  std::string why;
 };
 
-// Starts the workers (index = rank) and waits until all have ended. When one fails, or this process gets
+struct SupervisorHooks {
+  // A status line that a worker wrote; what it says of waiting, if anything. Throws nothing.
+  std::function<std::optional<WaitsForWorld>(int worker, std::string_view line)> on_status;
+  // What a worker said was wrong with it, "" when it said nothing; asked when one has failed.
+  std::function<std::string(int worker)> failure_of;
+  // A generation has begun. Throws nothing.
+  std::function<void(const Generation&)> on_generation = [](const Generation&) {};
+};
+
+// How a run goes on when workers are lost.
+struct Survival {
+  std::filesystem::path directory;  // SupervisedWorld's
+  Membership::Rules rules;
+};
+
+// Starts the workers (index = worker) and waits until all have ended. When one fails, or this process gets
 // SIGINT, SIGTERM or SIGHUP, the others are stopped: SIGTERM, and SIGKILL a second later. No worker is left
 // when it returns, and none outlives this process, however it ends.
+//
+// With `survival`, a worker that is killed, ends as CommError does, or does not answer is lost, and the
+// others go on as another generation of the world, which it joins again when it has been restarted; as long
+// as there are enough of them. A worker that fails in another way, such as by bad data, still ends the run.
 //
 // Throws Error with a failed worker's exit code, and a line that names rank, pid, reason and log; among
 // several failures it names the one that came first and was not itself the loss of another worker. Throws
 // Interrupted. To be called from the main thread, once at a time, in a process that has no other threads.
-void Supervise(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks);
+void Supervise(const std::vector<WorkerCommand>& commands, const SupervisorHooks& hooks,
+               const std::optional<Survival>& survival = std::nullopt);
 
 }  // namespace swarmsync

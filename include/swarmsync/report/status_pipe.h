@@ -17,7 +17,11 @@ struct StatusFailure {
   ExitCode code = ExitCode::kRunFailed;
   std::string message;
 };
-using Status = std::variant<Progress, StatusNote, StatusFailure>;
+struct StatusWaiting {  // for a generation of the world behind this one
+  int generation = 0;
+  std::string why;
+};
+using Status = std::variant<Progress, StatusNote, StatusFailure, StatusWaiting>;
 
 std::string EncodeStatus(const Status& status);  // one line, without its end
 

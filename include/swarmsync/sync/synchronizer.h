@@ -245,7 +245,7 @@ class Synchronizer {
   std::int64_t steps_ = 0;
   std::int64_t rounds_ = 0;
   std::int64_t round_steps_ = 0;      // since the last exchange
-  std::int64_t recounted_steps_ = 0;  // what CountFrom() has added
+  std::int64_t recounted_steps_ = 0;  // by CountFrom(): steps beside those of whole rounds
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   std::unique_ptr<HostGroups> groups_;  // with options_.group_size above 1

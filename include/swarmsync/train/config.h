@@ -116,7 +116,8 @@ struct TrainConfig {
   std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
   double timeout = 60;
   Link link;
-  std::int64_t min_workers = 0;  // 0: all of them
+  std::int64_t min_workers = 0;  // 0: 1 where the loss of workers can be survived, else all of them
+  std::int64_t max_restarts = 3;
 
   std::uint64_t seed = 0;
   std::string out;  // "": a new directory under runs/

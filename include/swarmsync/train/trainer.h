@@ -119,6 +119,16 @@ class Trainer {
   // does not fit, UsageError when the training would be over.
   void Resume(StateLoader& state, TrainObserver& observer);
 
+  // The same from a worker of a world before this one (Survivor): the members agree on where they are and end
+  // the round there. Before Run(). Collective.
+  void TakeOver(StateLoader& state, TrainObserver& observer);
+
+  // Writes a checkpoint and waits until it is on the disk. Instead of Run(). Collective. Throws RunError.
+  void WriteCheckpoint(TrainObserver& observer);
+
+  // Between two steps, when no exchange is under way. Local.
+  void VisitState(StateVisitor& state, TrainObserver& observer);
+
   // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
   // all ranks. Collective. Throws RunError when all workers have diverged, CommError, and what the observer
   // throws.
@@ -127,7 +137,9 @@ class Trainer {
  private:
   double TrainEpoch(TrainObserver& observer);
   std::int64_t EvaluationStep() const;
-  void VisitState(StateVisitor& state, TrainObserver& observer);
+  void Reposition(std::int64_t saved_steps_per_epoch);
+  std::int64_t Load(StateLoader& state, TrainObserver& observer);
+  void MakeCheckpointer(TrainObserver& observer);
   void CheckReplicas();
   void CountSentBytes();
   bool CheckpointIsDue() const;
@@ -147,10 +159,12 @@ class Trainer {
   std::vector<at::Tensor> trained_;  // parameters of the model, but for frozen ones
 
   double clock_offset_ = 0;     // what to add to this rank's clock to compare it with rank 0's
-  double started_ = 0;          // when the first step began, had there been no interruption
+  double started_ = 0;         // when the first step began, had there been no interruption; 0 before Run()
+  double seconds_before_ = 0;  // of training, in the runs that this one goes on from
   double command_started_ = 0;  // likewise
   std::int64_t epoch_ = 0;      // epochs that have been evaluated
   std::int64_t next_check_ = 0, next_checkpoint_ = 0;  // rounds
+  double train_loss_ = 0;                              // of the last epoch
   LossSum epoch_loss_, logged_loss_;                   // since the last evaluation; since the last record
   SentBytes sent_, sent_before_;                       // in training; in all when that was last counted
   std::unique_ptr<class Checkpointer> checkpointer_;   // with TrainerOptions::checkpoint_every

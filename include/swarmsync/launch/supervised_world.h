@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "swarmsync/comm/communicator.h"
+#include "swarmsync/launch/membership.h"
+
+namespace swarmsync {
+
+// What the supervisor tells its workers, in a file of a directory that only this user can read.
+struct WorldNotice {
+  Generation generation;
+  bool change_is_due = false;  // its members are to leave it
+};
+void WriteWorldNotice(const std::filesystem::path& directory,
+                      const WorldNotice& notice);  // whole or not at all
+WorldNotice ReadWorldNotice(const std::filesystem::path& directory);
+
+// A supervised worker's side of the membership. One thread.
+class SupervisedWorld {
+ public:
+  // Tells the supervisor that this worker waits for a generation behind `generation`.
+  using Ask = std::function<void(int generation, const std::string& why)>;
+
+  // joins: this worker was started when the others were training already.
+  SupervisedWorld(std::filesystem::path directory, int worker, bool joins,
+                  std::chrono::duration<double> timeout, Ask ask);
+
+  int worker() const { return worker_; }
+
+  // Waits for the next generation and meets its other members; if that fails, for the one behind it. The
+  // group of the generation before is to be gone by then, so that nobody waits in it for this worker. Throws
+  // Error, which is no CommError, when this worker is not in it any more, or nothing is heard.
+  std::unique_ptr<Communicator> Next(const std::string& why);
+
+  const Generation& generation() const { return generation_; }
+
+  // Whether the supervisor wants the members to leave this generation. Takes a microsecond.
+  bool ChangeIsDue() const;
+
+ private:
+  Generation Await() const;
+  std::unique_ptr<Communicator> Meet() const;
+
+  std::filesystem::path directory_;
+  int worker_;
+  bool joins_;
+  std::chrono::duration<double> timeout_;
+  Ask ask_;
+  Generation generation_;
+};
+
+}  // namespace swarmsync
