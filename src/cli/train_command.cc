@@ -252,7 +252,7 @@ void RunProcesses(const TrainConfig& config, double started) {
   if (plan.survives) {
     survival = Survival{rendezvous.path(),
                         {plan.workers, static_cast<int>(config.min_workers),
-                         static_cast<int>(config.max_restarts), config.timeout}};
+                         static_cast<int>(config.max_restarts), config.timeout + 2}};
   }
   Supervise(PlanLocalWorkers(plan), hooks, survival);
 }

@@ -26,6 +26,10 @@ std::filesystem::path DueIn(const std::filesystem::path& directory, int generati
   return directory / fmt::format("leave-{}", generation);
 }
 
+std::filesystem::path HereIn(const std::filesystem::path& directory, int generation, int worker) {
+  return directory / fmt::format("here-{}-{}", generation, worker);
+}
+
 constexpr useconds_t kLookMicroseconds = 2000;
 
 }  // namespace
@@ -78,7 +82,23 @@ Generation SupervisedWorld::Await() const {
   throw Error(ExitCode::kCommunication, fmt::format("worker {} heard nothing from its supervisor", worker_));
 }
 
+// Waits until all members are there, so that nobody sits in a rendezvous with one that is lost on the way to
+// it.
+void SupervisedWorld::AwaitMembers() const {
+  WriteFileAtomically(HereIn(directory_, generation_.number, worker_), "");
+  const double deadline = MonotonicSeconds() + timeout_.count();
+  for (const int member : generation_.members) {
+    while (!std::filesystem::exists(HereIn(directory_, generation_.number, member))) {
+      if (ChangeIsDue()) throw CommError("another worker was lost");
+      if (MonotonicSeconds() > deadline)
+        throw CommError(fmt::format("worker {} did not come within {:g} s", member, timeout_.count()));
+      usleep(kLookMicroseconds);
+    }
+  }
+}
+
 std::unique_ptr<Communicator> SupervisedWorld::Meet() const {
+  AwaitMembers();
   const auto& members = generation_.members;
   const auto rank = static_cast<int>(std::find(members.begin(), members.end(), worker_) - members.begin());
   if (members.size() == 1) return ThreadWorld(1, timeout_).Connect(0);

@@ -22,7 +22,7 @@ class ResumeTest : public ToolTest {
  protected:
   // Takes some two seconds.
   Arguments Long(const std::string& out, const Arguments& flags = {}) const {
-    return TrainForLong(out, Arguments{"--steps=3000", "--checkpoint-every=20", "--momentum=0.5"} + flags);
+    return TrainForLong(out, Arguments{"--steps=2000", "--checkpoint-every=20", "--momentum=0.5"} + flags);
   }
   std::string Model(const std::string& out) const { return ReadFile(Path(out) / "model.safetensors"); }
   std::string ResumeFlag(const std::string& out) const { return "--resume=" + Path(out).string(); }
@@ -46,7 +46,7 @@ TEST_P(ResumeEverySyncTest, KilledAtAnyMomentItGivesTheSameModelToTheByte) {
     const Arguments flags{"--sync=" + GetParam(), std::string("--backend=") + backend};
     const double seconds = RunWell(Long(whole, flags)).seconds;
     Arguments next = Long(killed, flags);
-    for (int kills = 0; kills < 2; ++kills) {
+    for (int kills = 0; kills < (GetParam() == "pso-ps" ? 3 : 1); ++kills) {
       const double moment = std::uniform_real_distribution<>(0.3, 0.8)(moments) * seconds;
       SCOPED_TRACE(fmt::format("{}, killed after {:.2f} s of {:.2f} s", backend, moment, seconds));
       Tool tool(next, Environment());
@@ -57,7 +57,7 @@ TEST_P(ResumeEverySyncTest, KilledAtAnyMomentItGivesTheSameModelToTheByte) {
       if (fs::exists(Path(killed) / "config.json")) next = {"train", ResumeFlag(killed)};
     }
     RunWell(next);
-    EXPECT_EQ(Model(killed), Model(whole)) << backend;
+    EXPECT_TRUE(Model(killed) == Model(whole)) << backend;
     EXPECT_EQ(ReadJson(Path(killed) / "summary.json").at("rounds"),
               ReadJson(Path(whole) / "summary.json").at("rounds"));
   }
@@ -65,14 +65,14 @@ TEST_P(ResumeEverySyncTest, KilledAtAnyMomentItGivesTheSameModelToTheByte) {
 
 TEST_F(ResumeTest, AKilledWorkerEndsTheRunAndItGoesOn) {
   RunWell(Long("whole"));
-  Tool tool(Long("run", {"--timeout=30"}), Environment());
+  Tool tool(Long("run", {"--min-workers=2"}), Environment());
   const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
   ASSERT_EQ(pids.size(), 2u);
   ASSERT_TRUE(WaitUntil([&] { return HasCheckpoint("run"); }));
   kill(pids[1], SIGKILL);
   EXPECT_EQ(tool.Wait().exit_code, 4);
   RunWell({"train", ResumeFlag("run")});
-  EXPECT_EQ(Model("run"), Model("whole"));
+  EXPECT_TRUE(Model("run") == Model("whole"));
 }
 
 TEST_F(ResumeTest, ItsFlagsHoldAndLengthsMayChange) {
@@ -80,7 +80,7 @@ TEST_F(ResumeTest, ItsFlagsHoldAndLengthsMayChange) {
   const ToolResult longer = RunWell({"train", ResumeFlag("run"), "--epochs=4", "--progress=plain"});
   EXPECT_THAT(longer.err, HasSubstr("going on from the checkpoint of step 18"));
   RunWell(Train("whole", {"--checkpoint-every=1", "--lr=0.03", "--epochs=4"}));
-  EXPECT_EQ(Model("run"), Model("whole"));
+  EXPECT_TRUE(Model("run") == Model("whole"));
   const Json config = ReadJson(Path("run") / "config.json");
   EXPECT_EQ(config.at("lr"), 0.03);
   EXPECT_EQ(config.at("epochs"), 4);
@@ -95,7 +95,7 @@ TEST_F(ResumeTest, WithOtherWorkersAndInAnotherDirectory) {
   EXPECT_THAT(result.err, HasSubstr("with 4 workers instead of 2"));
   EXPECT_EQ(ReadJson(Path("other") / "summary.json").at("workers"), 4);
   EXPECT_EQ(ReadJson(Path("other") / "workers.json").size(), 4u);
-  EXPECT_EQ(Model("run"), before);
+  EXPECT_TRUE(Model("run") == before);
 }
 
 TEST_F(ResumeTest, WhatMayNotChangeIsRefusedInOneLine) {
@@ -110,7 +110,7 @@ TEST_F(ResumeTest, WhatMayNotChangeIsRefusedInOneLine) {
   refused({"--overwrite"}, 2, {"--overwrite is true"});
   refused({"--epochs=1"}, 2, {"--epochs"});
   refused({"--workers=1000"}, 2, {"1000 workers"});
-  EXPECT_EQ(Model("run"), before);
+  EXPECT_TRUE(Model("run") == before);
   EXPECT_EQ(ReadFile(Path("run") / "config.json"), config);
   // What is the same may be said again.
   RunWell({"train", ResumeFlag("run"), "--lr=0.03", "--epochs=3"});

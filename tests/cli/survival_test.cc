@@ -19,7 +19,7 @@ class SurvivalTest : public ToolTest {
   // Takes some seconds with three workers.
   Arguments Long(const std::string& out, const Arguments& flags = {}) const {
     return TrainForLong(out,
-                        Arguments{"--workers=3", "--steps=12000", "--timeout=30", "--log-every=20"} + flags);
+                        Arguments{"--workers=3", "--steps=8000", "--timeout=30", "--log-every=20"} + flags);
   }
 
   // The events of the membership up to now.
@@ -43,6 +43,14 @@ class SurvivalTest : public ToolTest {
   // The pid of a rank now.
   pid_t PidOf(const std::string& out, int rank) const {
     return ReadJson(Path(out) / "workers.json").at(static_cast<std::size_t>(rank)).at("pid");
+  }
+
+  std::string LastCheckpoint(const std::string& out) const {
+    std::string last;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(Path(out) / "checkpoint", none))
+      last = std::max(last, entry.path().filename().string());
+    return last;
   }
 
   void ExpectWhole(const std::string& out, int workers, int events) const {
@@ -170,7 +178,7 @@ TEST_F(SurvivalTest, AWorkerMayBeLostWhileTheRunStarts) {
   for (const int milliseconds : {300, 600, 900}) {
     SCOPED_TRACE(milliseconds);
     const std::string out = fmt::format("run{}", milliseconds);
-    Tool tool(Long(out, {"--steps=3000"}), Environment());
+    Tool tool(Long(out, {"--steps=3000", "--timeout=6"}), Environment());
     const double when = MonotonicSeconds() + milliseconds / 1000.0;
     WaitUntil([&] { return MonotonicSeconds() > when; });
     const std::string children = ReadProcFile(fmt::format("/proc/{0}/task/{0}/children", tool.pid()));
@@ -186,7 +194,9 @@ TEST_F(SurvivalTest, WithALossItGoesOnFromItsCheckpoints) {
   ASSERT_EQ(pids.size(), 3u);
   kill(pids[0], SIGKILL);
   AwaitGeneration(tool, "run", 3);
-  EXPECT_TRUE(WaitUntil([&] { return fs::exists(Path("run") / "checkpoint"); }));
+  const std::string next =
+      fmt::format("step-{:08}", (Events("run").back().at("step").get<int>() + 300) / 150 * 150);
+  EXPECT_TRUE(WaitUntil([&] { return LastCheckpoint("run") > next; }));
   tool.Signal(SIGKILL);
   tool.Wait();
   RunWell({"train", "--resume=" + Path("run").string()});

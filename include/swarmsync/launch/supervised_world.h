@@ -44,6 +44,7 @@ class SupervisedWorld {
 
  private:
   Generation Await() const;
+  void AwaitMembers() const;
   std::unique_ptr<Communicator> Meet() const;
 
   std::filesystem::path directory_;
