@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kStep = "step-", kRank = "rank-", kOf = "-of-", kChecksum = ".sha256";
+constexpr std::string_view kRound = "round-", kRank = "rank-", kOf = "-of-", kChecksum = ".sha256";
 
 std::string NameOf(const CheckpointDirectory::Checkpoint& checkpoint, int rank) {
   return fmt::format("{}{}{}{}", kRank, rank, kOf, checkpoint.world_size);
@@ -30,8 +30,8 @@ std::optional<std::int64_t> WholeNumber(const std::string& text) {
   return digits ? std::optional(std::stoll(text)) : std::nullopt;
 }
 
-std::optional<std::int64_t> StepOf(const std::string& name) {
-  return name.rfind(kStep, 0) == 0 ? WholeNumber(name.substr(kStep.size())) : std::nullopt;
+std::optional<std::int64_t> RoundOf(const std::string& name) {
+  return name.rfind(kRound, 0) == 0 ? WholeNumber(name.substr(kRound.size())) : std::nullopt;
 }
 
 // How many ranks' checksums a checkpoint has, by the size of the world that they are of.
@@ -51,16 +51,17 @@ std::map<std::int64_t, std::set<std::int64_t>> RanksIn(const fs::path& checkpoin
 
 }  // namespace
 
-fs::path CheckpointDirectory::PathOf(std::int64_t step) const {
-  return path_ / fmt::format("{}{:08}", kStep, step);
+fs::path CheckpointDirectory::PathOf(std::int64_t round) const {
+  return path_ / fmt::format("{}{:08}", kRound, round);
 }
 
 void CheckpointDirectory::Save(const Checkpoint& checkpoint, int rank, const WeightsFile& part) const {
-  const fs::path directory = PathOf(checkpoint.step);
+  const fs::path directory = PathOf(checkpoint.round);
   const std::string name = NameOf(checkpoint, rank), file = name + ".safetensors";
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) throw RunError(fmt::format("cannot create {}: {}", directory.string(), error.message()));
+  fs::remove(directory / (name + std::string(kChecksum)), error);  // of a part that is replaced
   SaveSafetensors(directory / file, part);
   const MappedFile written(directory / file);
   WriteFileAtomically(directory / (name + std::string(kChecksum)),
@@ -68,7 +69,7 @@ void CheckpointDirectory::Save(const Checkpoint& checkpoint, int rank, const Wei
 }
 
 WeightsFile CheckpointDirectory::Load(const Checkpoint& checkpoint, int rank) const {
-  const fs::path directory = PathOf(checkpoint.step);
+  const fs::path directory = PathOf(checkpoint.round);
   const std::string name = NameOf(checkpoint, rank);
   const fs::path file = directory / (name + ".safetensors");
   const std::string stated = ReadFile(directory / (name + std::string(kChecksum)));
@@ -87,24 +88,24 @@ std::vector<CheckpointDirectory::Checkpoint> CheckpointDirectory::Complete() con
   std::vector<Checkpoint> complete;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored)) {
-    const auto step = StepOf(entry.path().filename().string());
-    if (!step) continue;
+    const auto round = RoundOf(entry.path().filename().string());
+    if (!round) continue;
     for (const auto& [size, ranks] : RanksIn(entry.path())) {
       if (static_cast<std::int64_t>(ranks.size()) == size)
-        complete.push_back({*step, static_cast<int>(size)});
+        complete.push_back({*round, static_cast<int>(size)});
     }
   }
   std::sort(complete.begin(), complete.end(),
-            [](const Checkpoint& a, const Checkpoint& b) { return a.step > b.step; });
+            [](const Checkpoint& a, const Checkpoint& b) { return a.round > b.round; });
   return complete;
 }
 
-void CheckpointDirectory::KeepOnly(const std::vector<std::int64_t>& steps, std::int64_t up_to) const {
+void CheckpointDirectory::KeepOnly(const std::vector<std::int64_t>& rounds, std::int64_t up_to) const {
   std::error_code ignored;
   std::vector<fs::path> others;
   for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored)) {
-    const auto step = StepOf(entry.path().filename().string());
-    if (step && *step <= up_to && std::count(steps.begin(), steps.end(), *step) == 0)
+    const auto round = RoundOf(entry.path().filename().string());
+    if (round && *round <= up_to && std::count(rounds.begin(), rounds.end(), *round) == 0)
       others.push_back(entry.path());
   }
   for (const fs::path& path : others) fs::remove_all(path, ignored);

@@ -51,6 +51,11 @@ std::string NewRunDirectory(const TrainConfig& config) {
   return name;
 }
 
+std::string AbsolutePath(const std::string& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).string();
+}
+
 // Whether weights are averaged within groups.
 bool HasGroupPeriod(const TrainConfig& config) { return config.group_size > 1 && config.sync != "ssgd"; }
 
@@ -64,16 +69,14 @@ TrainConfig Complete(TrainConfig config, int workers, bool survives) {
   config.workers = workers;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
-  config.out = std::filesystem::absolute(config.out).string();
+  config.out = AbsolutePath(config.out);
   // Whoever loads the saved model looks for its code there.
   const std::string prefix(kTorchScriptPrefix);
   if (config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
     const std::filesystem::path file = config.model.substr(prefix.size());
     config.model = prefix + std::filesystem::absolute(file).lexically_normal().string();
   }
-  if (config.min_workers == 0 && !survives) config.min_workers = workers;
-  if (config.min_workers == 0) config.min_workers = 1;
-  if (config.min_workers < workers && !survives) {
+  if (config.min_workers > 0 && config.min_workers < workers && !survives) {
     throw UsageError(
         fmt::format("--min-workers is {}, and only local processes on the CPU, without groups, go on without "
                     "a lost worker; leave "
@@ -128,6 +131,10 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
   const RunFiles before{config.resume};
   if (!config.resume.empty() && !in_place && std::filesystem::exists(before.metrics()))
     std::filesystem::copy_file(before.metrics(), files.metrics());
+  // Who looks for results shall find those of this run.
+  if (in_place) {
+    for (const auto& file : {files.summary(), files.report()}) std::filesystem::remove(file);
+  }
   WriteFileAtomically(files.config(), ToJsonText(config));
   return std::move(checked.data);
 }
@@ -233,7 +240,10 @@ void RunProcesses(const TrainConfig& config, double started) {
   plan.rendezvous_directory = rendezvous.path();
   plan.log = [&](int rank) { return files.worker_log(rank); };
   plan.started = started;
-  plan.survives = config.min_workers < config.workers;
+  const auto least = static_cast<int>(config.min_workers > 0 ? config.min_workers
+                                      : Survives(config)     ? 1
+                                                             : config.workers);
+  plan.survives = least < config.workers;
 
   StatusPrinter printer(config);
   std::map<int, std::string> failures;
@@ -251,8 +261,7 @@ void RunProcesses(const TrainConfig& config, double started) {
   std::optional<Survival> survival;
   if (plan.survives) {
     survival = Survival{rendezvous.path(),
-                        {plan.workers, static_cast<int>(config.min_workers),
-                         static_cast<int>(config.max_restarts), config.timeout + 2}};
+                        {plan.workers, least, static_cast<int>(config.max_restarts), 5 * config.timeout}};
   }
   Supervise(PlanLocalWorkers(plan), hooks, survival);
 }

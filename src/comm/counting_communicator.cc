@@ -40,6 +40,8 @@ struct CountingCommunicator::Tally {
 
 CountingCommunicator::CountingCommunicator(Communicator& inner, int ranks_per_host)
     : inner_(inner),
+      rank_(inner.rank()),
+      size_(inner.size()),
       ranks_per_host_(ranks_per_host),
       tally_(std::make_shared<Tally>(inner.size(), ranks_per_host)) {}
 

@@ -64,7 +64,22 @@ Membership::Decision Membership::Decide(double now) {
     state = State::kStarts;
     decision.restart.push_back(worker);
   }
-  if (count(State::kWorks) + count(State::kWaits) + count(State::kStarts) == 0) {
+  const bool members_left =
+      std::any_of(generation_.members.begin(), generation_.members.end(), [&](int worker) {
+        const State state = states_[static_cast<std::size_t>(worker)];
+        return state == State::kWorks || state == State::kWaits;
+      });
+  const bool ends = generation_.last || count(State::kDone) > 0;
+  // Newcomers have nothing of their own to go on with, and nothing to come to where the others are ending.
+  for (int worker = 0; worker < rules_.workers; ++worker) {
+    State& state = states_[static_cast<std::size_t>(worker)];
+    const bool newcomer = state == State::kStarts || (state == State::kWaits && !IsMember(worker));
+    if (!newcomer || (members_left && !ends)) continue;
+    state = State::kLost;
+    decision.expel.push_back(worker);
+  }
+  const bool stuck = generation_.last && count(State::kWaits) > 0;  // the last one has nothing behind it
+  if (!members_left || stuck) {
     if (count(State::kDone) == 0) decision.over = fmt::format("{}", fmt::join(reasons_, "; "));
     return decision;
   }
@@ -75,16 +90,17 @@ Membership::Decision Membership::Decide(double now) {
 
   decision.change_is_due = true;
   if (!due_since_) due_since_ = now;
-  // Without a loss or a newcomer, members wait because one of them has not answered.
-  bool in_vain = true;
+  // Without a loss or a newcomer, members wait because one of them has not answered. A newcomer can wait.
+  bool loss = false, newcomer = false;
   for (int worker = 0; worker < rules_.workers; ++worker) {
     const State state = states_[static_cast<std::size_t>(worker)];
-    if (state == (IsMember(worker) ? State::kLost : State::kWaits)) in_vain = false;
+    loss = loss || (IsMember(worker) && state == State::kLost);
+    newcomer = newcomer || (!IsMember(worker) && state == State::kWaits);
   }
-  const double limit = in_vain ? rules_.grace : rules_.patience;
+  const double limit = loss || newcomer ? rules_.patience : rules_.grace;
   for (const int worker : generation_.members) {
     if (states_[static_cast<std::size_t>(worker)] != State::kWorks) continue;
-    if (now < *due_since_ + limit) return decision;
+    if (now < *due_since_ + limit || (newcomer && !loss)) return decision;
     Lose(worker, "did not answer");
     decision.expel.push_back(worker);
   }

@@ -199,6 +199,7 @@ void Synchronizer::ExchangeRound(double fitness) {
   if (only_gradients()) {
     if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
+    last_fitness_ = fitness;
     Turn turn{fitness, Role::kWorks};
     if (options_.guard) turn.judged = LossToJudge(fitness);
     if (groups_) JoinGroup(turn);
@@ -424,7 +425,8 @@ double Synchronizer::LossToJudge(double fitness) const {
 
 double Synchronizer::RoundFitness() {
   if (options_.fitness == Fitness::kProbe) return options_.probe();
-  return round_loss_.Mean();
+  // A round that was cut off before its first step has the fitness of the one before.
+  return round_loss_.count() > 0 ? round_loss_.Mean() : last_fitness_;
 }
 
 std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
@@ -536,6 +538,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.Number("exchanged at", Held::kByEach, exchanged_at_);
   state.Number("contributors", Held::kByAll, contributors_);
   state.Number("moved", Held::kByEach, moved_);
+  state.Number("last fitness", Held::kByEach, last_fitness_);
   state.Number("left out", Held::kByEach, left_out_);
   state.Number("applied", Held::kByEach, applied_);
   std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};

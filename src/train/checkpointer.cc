@@ -27,11 +27,11 @@ std::vector<CheckpointDirectory::Checkpoint> Candidates(const CheckpointDirector
                                                         Communicator& comm) {
   std::string text;
   if (comm.rank() == 0) {
-    for (const auto& [step, size] : directory.Complete()) text += fmt::format("{} {} ", step, size);
+    for (const auto& [round, size] : directory.Complete()) text += fmt::format("{} {} ", round, size);
   }
   std::istringstream numbers(comm.AllGather(text)[0]);
   std::vector<CheckpointDirectory::Checkpoint> candidates;
-  for (CheckpointDirectory::Checkpoint next; numbers >> next.step >> next.world_size;)
+  for (CheckpointDirectory::Checkpoint next; numbers >> next.round >> next.world_size;)
     candidates.push_back(next);
   return candidates;
 }
@@ -45,17 +45,19 @@ Checkpointer::Checkpointer(CheckpointDirectory directory, Communicator& comm,
       metadata_(std::move(metadata)),
       on_failure_(std::move(on_failure)) {
   metadata_[kFormatKey] = kCheckpointFormat;
-  for (const auto& checkpoint : directory_.Complete()) complete_.insert(complete_.begin(), checkpoint.step);
+  for (const auto& checkpoint : directory_.Complete()) complete_.insert(complete_.begin(), checkpoint.round);
 }
 
 Checkpointer::~Checkpointer() {
   if (writing_.valid()) writing_.wait();
 }
 
-void Checkpointer::Save(std::int64_t step, NamedTensors state) {
+void Checkpointer::Save(std::int64_t round, std::int64_t step, NamedTensors state) {
   Finish();
+  writing_round_ = round;
+  metadata_[kStepKey] = std::to_string(step);
   writing_step_ = step;
-  const CheckpointDirectory::Checkpoint checkpoint{step, comm_.size()};
+  const CheckpointDirectory::Checkpoint checkpoint{round, comm_.size()};
   writing_ = std::async(std::launch::async, [this, checkpoint, rank = comm_.rank(),
                                              part = WeightsFile{std::move(state), metadata_}] {
     try {
@@ -71,27 +73,27 @@ void Checkpointer::Finish() {
   if (!writing_.valid()) return;
   const std::string failure = FirstComplaint(writing_.get(), comm_);
   if (failure.empty()) {
-    complete_.push_back(writing_step_);
+    complete_.push_back(writing_round_);
     if (complete_.size() > kKept) complete_.erase(complete_.begin(), complete_.end() - kKept);
   }
   // Others may have begun with the next one.
-  if (comm_.rank() == 0) directory_.KeepOnly(complete_, writing_step_);
+  if (comm_.rank() == 0) directory_.KeepOnly(complete_, writing_round_);
   if (!failure.empty()) on_failure_(writing_step_, failure);
 }
 
 FoundCheckpoint FindNewest(const CheckpointDirectory& directory, Communicator& comm) {
   FoundCheckpoint found;
   for (const CheckpointDirectory::Checkpoint& candidate : Candidates(directory, comm)) {
-    if (found.checkpoint.step > 0) break;
+    if (found.checkpoint.round > 0) break;
     std::string wrong;
     try {
       found.part = directory.Load(candidate, comm.rank() % candidate.world_size);
       const std::string& format = found.part.metadata[kFormatKey];
       if (format != kCheckpointFormat) {
-        throw DataError(fmt::format("{} has the format '{}', and this version reads '{}'",
-                                    directory.PathOf(candidate.step).string(), format, kCheckpointFormat));
+        throw UsageError(fmt::format("{} has the format '{}', and this version reads '{}'",
+                                     directory.PathOf(candidate.round).string(), format, kCheckpointFormat));
       }
-    } catch (const std::exception& error) {
+    } catch (const DataError& error) {
       wrong = error.what();
     }
     wrong = FirstComplaint(wrong, comm);
@@ -99,21 +101,21 @@ FoundCheckpoint FindNewest(const CheckpointDirectory& directory, Communicator& c
       found.checkpoint = candidate;
     } else {
       found.damaged.push_back(
-          fmt::format("the checkpoint of step {} cannot be used: {}", candidate.step, wrong));
+          fmt::format("the checkpoint of round {} cannot be used: {}", candidate.round, wrong));
     }
   }
-  if (found.checkpoint.step == 0 && !found.damaged.empty()) {
+  if (found.checkpoint.round == 0 && !found.damaged.empty()) {
     throw DataError(
         fmt::format("{}; it is the last one, so train anew, without --resume", found.damaged.back()));
   }
   return found;
 }
 
-void RemoveNewer(const CheckpointDirectory& directory, std::int64_t step, Communicator& comm) {
+void RemoveNewer(const CheckpointDirectory& directory, std::int64_t round, Communicator& comm) {
   if (comm.rank() == 0) {
     std::vector<std::int64_t> kept;
     for (const auto& checkpoint : directory.Complete()) {
-      if (checkpoint.step <= step) kept.push_back(checkpoint.step);
+      if (checkpoint.round <= round) kept.push_back(checkpoint.round);
     }
     directory.KeepOnly(kept);
   }

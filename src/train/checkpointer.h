@@ -14,6 +14,7 @@ namespace swarmsync {
 
 // What a message begins with that a checkpoint's part is known by.
 inline constexpr const char* kCheckpointFormat = "swarmsync checkpoint 1";
+inline constexpr const char* kStepKey = "step";  // in its metadata
 
 // Writes one worker's part of the checkpoints of a training, each on a thread of its own while the training
 // goes on. The last two that are complete are kept. One that some worker could not write is removed, and told
@@ -30,7 +31,7 @@ class Checkpointer {
   Checkpointer& operator=(const Checkpointer&) = delete;
 
   // Waits for the part before and begins to write this one. Collective.
-  void Save(std::int64_t step, NamedTensors state);
+  void Save(std::int64_t round, std::int64_t step, NamedTensors state);
 
   // Waits for the last one. Collective.
   void Finish();
@@ -40,8 +41,8 @@ class Checkpointer {
   Communicator& comm_;
   std::map<std::string, std::string> metadata_;
   OnFailure on_failure_;
-  std::vector<std::int64_t> complete_;  // steps, ascending
-  std::int64_t writing_step_ = 0;
+  std::vector<std::int64_t> complete_;  // rounds, ascending
+  std::int64_t writing_round_ = 0, writing_step_ = 0;
   std::future<std::string> writing_;  // why it failed; "" when it did not
 };
 
@@ -52,11 +53,11 @@ struct FoundCheckpoint {
   std::vector<std::string> damaged;  // what is wrong with those that are newer, a line each
 };
 
-// Looks for it. Where there are no checkpoints: step 0. Collective. Throws DataError on all ranks when there
+// Looks for it. Where there are no checkpoints: round 0. Collective. Throws DataError on all ranks when there
 // are some and none can be used.
 FoundCheckpoint FindNewest(const CheckpointDirectory& directory, Communicator& comm);
 
-// Removes what is newer than a step, and what is incomplete. Collective.
-void RemoveNewer(const CheckpointDirectory& directory, std::int64_t step, Communicator& comm);
+// Removes what is newer than a round, and what is incomplete. Collective.
+void RemoveNewer(const CheckpointDirectory& directory, std::int64_t round, Communicator& comm);
 
 }  // namespace swarmsync

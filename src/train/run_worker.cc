@@ -276,7 +276,11 @@ class Recorder : public TrainObserver {
     std::string events = membership_events_.dump();
     state.Bytes("membership events", Held::kByAll, events);
     if (state.loads()) membership_events_ = Json::parse(events);
-    if (state.same_world()) state.Records("times left out", Held::kByAll, times_left_out_);
+    if (!state.same_world()) return;
+    std::vector<std::int64_t> times = times_left_out_;
+    state.Records("times left out", Held::kByAll, times);
+    if (times.size() != times_left_out_.size()) throw DataError("a state is of another number of workers");
+    times_left_out_ = times;
   }
 
   void Forget() {
@@ -375,27 +379,31 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
   Communicator& comm = context.comm;
   const CheckpointDirectory directory(RunFiles{config.resume}.checkpoints());
   const FoundCheckpoint found = FindNewest(directory, comm);
-  const auto [step, size] = found.checkpoint;
-  if (step > 0) {
-    StateLoader state(found.part.tensors, directory.PathOf(step).string(), params.weights().device(),
+  const auto [round, size] = found.checkpoint;
+  if (round > 0) {
+    StateLoader state(found.part.tensors, directory.PathOf(round).string(), params.weights().device(),
                       size == comm.size());
     trainer.Resume(state, recorder);
+  } else {
+    recorder.Forget();
   }
-  if (step == 0) recorder.Forget();
-  if (config.resume == config.out) RemoveNewer(directory, step, comm);
+  if (config.resume == config.out) RemoveNewer(directory, round, comm);
   for (const std::string& line : found.damaged) recorder.Note("checkpoint_damaged", line);
-  if (step == 0) {
+  if (round == 0) {
     recorder.Note("resume", fmt::format("there is no checkpoint in {} yet; training from the beginning",
                                         config.resume));
-  } else if (size == comm.size()) {
+    return;
+  }
+  const std::string& step = found.part.metadata.at(kStepKey);
+  if (size == comm.size()) {
     recorder.Note("resume", fmt::format("going on from the checkpoint of step {}", step));
   } else {
     recorder.Note(
         "resume",
-        fmt::format(
-            "going on from the checkpoint of step {} with {} workers instead of {}, as step {}: worker "
-            "r begins with the state that worker r mod {} had, and an epoch has another number of steps",
-            step, comm.size(), size, sync.steps(), size));
+        fmt::format("going on from the checkpoint of step {} with {} workers instead of {}, as step "
+                    "{}: worker r begins with the state that worker r mod {} had, and an epoch has "
+                    "another number of steps",
+                    step, comm.size(), size, sync.steps(), size));
   }
 }
 
@@ -414,7 +422,8 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
   comm.Barrier();
   result.ledger.wait += timer.Lap();
   TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
-  if (comm.rank() != 0) return;
+  // Nobody ends with success before the results are there.
+  if (comm.rank() != 0) return comm.Barrier();
 
   Json summary = {
       {"sync", config.sync},
@@ -447,6 +456,7 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
     summary["validation_loss"] = result.validation->loss;
   }
   WriteJson(files.summary(), summary);
+  comm.Barrier();
 }
 
 // Goes on where the members of the world before this one were. Returns whether any of them had begun.
@@ -455,7 +465,7 @@ bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& d
               Synchronizer& sync, Recorder& recorder) {
   const World& world = survivor.world();
   if (world.generation == 1) return false;
-  recorder.GoOnRecording();
+  if (survivor.AnybodyHasBegun()) recorder.GoOnRecording();
   const bool begun = survivor.TakeOver(trainer, recorder, device);
   recorder.OnWorld(world, sync.steps());
   if (!world.last) return begun;
@@ -466,7 +476,7 @@ bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& d
   }
   throw Error(ExitCode::kCommunication,
               fmt::format("{} of {} workers are left, and --min-workers is {} ({}); {}", world.comm->size(),
-                          config.workers, config.min_workers, world.reason, kept));
+                          config.workers, std::max<std::int64_t>(1, config.min_workers), world.reason, kept));
 }
 
 // Returns false when the world broke and the survivor is in another one. survivor: null where a lost worker
@@ -540,19 +550,23 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
 
 // Before anything of the run that is gone on with has changed.
 void CheckLength(const TrainConfig& config, const Dataset& data, const ValidationSplit& split) {
-  const auto newest = CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete();
-  if (newest.empty()) return;
-  const auto steps_per_epoch = [&](int workers) {
-    return MakeSampler(config, data, split, workers, 0).steps_per_epoch();
-  };
+  const CheckpointDirectory directory(RunFiles{config.resume}.checkpoints());
+  const auto all = directory.Complete();
+  if (all.empty()) return;
+  std::int64_t step = 0;
+  try {
+    step = std::stoll(directory.Load(all[0], 0).metadata.at(kStepKey));
+  } catch (const std::exception&) {
+    return;  // the workers will say what is wrong with it, and use the one before
+  }
   const bool in_steps = config.steps > 0;
-  const std::int64_t done =
-      in_steps ? newest[0].step : newest[0].step / steps_per_epoch(newest[0].world_size);
   const std::int64_t length = in_steps ? config.steps : config.epochs;
+  const std::int64_t done =
+      in_steps ? step : step / MakeSampler(config, data, split, all[0].world_size, 0).steps_per_epoch();
   if (done >= length) {
     throw UsageError(
         fmt::format("--{} is {}, and the run in {} has a checkpoint of step {}, after as many; give more",
-                    in_steps ? "steps" : "epochs", length, config.resume, newest[0].step));
+                    in_steps ? "steps" : "epochs", length, config.resume, step));
   }
 }
 
@@ -579,6 +593,8 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
 
 void RunWorkerThrough(Worlds& worlds, const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
+  const Dataset data =
+      context.data ? *context.data : OpenData(config);  // before the others wait for this worker
   Survivor survivor(worlds);
   double started = context.started;
   const auto check_stop = [&] {
@@ -589,7 +605,7 @@ void RunWorkerThrough(Worlds& worlds, const TrainConfig& config, const WorkerCon
     for (bool done = false; !done; started = MonotonicSeconds()) {
       try {
         done = Train(config,
-                     {survivor.comm(), context.models, started, context.tell_status, check_stop, context.data,
+                     {survivor.comm(), context.models, started, context.tell_status, check_stop, data,
                       context.device, context.commits, worlds.worker()},
                      &survivor);
       } catch (const CommError& error) {

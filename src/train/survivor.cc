@@ -113,14 +113,18 @@ void Survivor::Leave(const std::string& why, Synchronizer* sync, Trainer* traine
   state_ = saver.Take();
 }
 
+bool Survivor::AnybodyHasBegun() {
+  const std::vector<double> all = world_.comm->AllGather(state_ ? 1 : 0);
+  return std::count(all.begin(), all.end(), 1) > 0;
+}
+
 bool Survivor::TakeOver(Trainer& trainer, TrainObserver& observer, const at::Device& device) {
   Communicator& comm = *world_.comm;
   const std::vector<double> all = comm.AllGather(ProgressOf(state_));
   int donor = 0;
   for (int rank = 1; rank < comm.size(); ++rank) {
-    if (std::lexicographical_compare(&all[2 * donor], &all[2 * donor + 2], &all[2 * rank],
-                                     &all[2 * rank + 2]))
-      donor = rank;
+    const auto progress_of = [&](int r) { return std::pair(all[2 * r], all[2 * r + 1]); };
+    if (progress_of(donor) < progress_of(rank)) donor = rank;
   }
   const double most_rounds = all[2 * donor];
   if (most_rounds == kNone) return false;

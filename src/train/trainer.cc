@@ -109,6 +109,7 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   if (checkpointer_) checkpointer_->Finish();
   ledger_.checkpoint += timer.Lap();
 
+  shows_final_ = true;
   parts_.params.weights().copy_(final_weights_);
   parts_.params.buffers().copy_(final_buffers_);
   TrainResult result;
@@ -222,10 +223,9 @@ void Trainer::SaveCheckpoint(TrainObserver& observer) {
   LapTimer timer;
   parts_.sync.Drain();
   const double in_exchange = TakeSpans();
-  CountSentBytes();
   StateSaver saver;
   VisitState(saver, observer);
-  checkpointer_->Save(parts_.sync.steps(), saver.Take());
+  checkpointer_->Save(parts_.sync.rounds(), parts_.sync.steps(), saver.Take());
   next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
   ledger_.checkpoint += timer.Lap() - in_exchange;
 }
@@ -237,6 +237,8 @@ std::int64_t Trainer::Load(StateLoader& state, TrainObserver& observer) {
     const StateVisitor::Within within(state, "trainer");
     state.Number("steps of an epoch", Held::kByAll, steps_per_epoch);
   }
+  if (steps_per_epoch < 1)
+    throw DataError(fmt::format("a state says that an epoch has {} steps", steps_per_epoch));
   VisitState(state, observer);
   return steps_per_epoch;
 }
@@ -271,34 +273,41 @@ void Trainer::TakeOver(StateLoader& state, TrainObserver& observer) {
   Reposition(Load(state, observer));
   // Who was further says where they all are; an epoch that somebody has evaluated has been.
   const std::vector<double> all = parts_.comm.AllGather(
-      std::vector<double>{static_cast<double>(parts_.sync.steps()), static_cast<double>(epoch_)});
-  std::int64_t steps = 0;
-  for (std::size_t i = 0; i < all.size(); i += 2) {
+      std::vector<double>{static_cast<double>(parts_.sync.steps()), static_cast<double>(epoch_),
+                          static_cast<double>(parts_.sync.steps_of_round())});
+  std::int64_t steps = 0, steps_of_round = 0;
+  for (std::size_t i = 0; i < all.size(); i += 3) {
     steps = std::max(steps, static_cast<std::int64_t>(all[i]));
     epoch_ = std::max(epoch_, static_cast<std::int64_t>(all[i + 1]));
+    steps_of_round = std::max(steps_of_round, static_cast<std::int64_t>(all[i + 2]));
   }
   const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   parts_.sync.CountFrom(std::min(steps, options_.total_steps));
   if (parts_.sync.steps() > (epoch_ + 1) * steps_per_epoch) epoch_ = parts_.sync.steps() / steps_per_epoch;
   // The last one ends in the final model.
   epoch_ = std::min(epoch_, (options_.total_steps - 1) / steps_per_epoch);
-  parts_.sync.EndRound();
+  if (steps_of_round > 0) parts_.sync.EndRound();
+  parts_.sync.TakeSpans();  // its time is set-up
 }
 
 void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
   torch::NoGradGuard no_grad;
+  TakeOwnBack();
+  if (!state.loads()) CountSentBytes();
   parts_.sync.VisitState(state);
   swarmsync::VisitState(state, parts_.optimizer);
   for (const auto& buffer : parts_.model.named_buffers()) {
     if (buffer.value().scalar_type() != at::kFloat)
       state.TensorInPlace("buffer." + buffer.key(), Held::kByEach, buffer.value());
   }
-  for (std::size_t i = 0; i < options_.generators.size(); ++i) {
+  // Those of another worker would draw what it draws; a run on threads, which share them, has none to give.
+  for (std::size_t i = 0; i < options_.generators.size() && state.same_world(); ++i) {
     at::Generator& generator = options_.generators[i];
     const std::lock_guard lock(generator.mutex());
-    at::Tensor words = generator.get_state();
+    at::Tensor words;
+    if (!state.loads()) words = generator.get_state();
     state.Tensor(fmt::format("generator.{}", i), Held::kByEach, words);
-    if (state.loads()) generator.set_state(words);
+    if (state.loads() && words.defined()) generator.set_state(words.cpu());
   }
   const StateVisitor::Within within(state, "trainer");
   std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
@@ -464,6 +473,7 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(double train_loss, bool last) {
   parts_.sync.WriteFinalModel(final_weights_, final_buffers_);
   own_weights_.copy_(parts_.params.weights());
   own_buffers_.copy_(parts_.params.buffers());
+  shows_final_ = true;
   parts_.params.weights().copy_(final_weights_);
   parts_.params.buffers().copy_(final_buffers_);
   if (options_.recalibrate > 0 && final_buffers_.numel() > 0) Recalibrate();
@@ -471,9 +481,16 @@ TrainObserver::Epoch Trainer::EvaluateEpoch(double train_loss, bool last) {
     record.validation = Evaluate(parts_.model, parts_.validation_set, parts_.validation_ids, parts_.comm);
   if (last || parts_.validation_ids.size == 0)
     record.test = Evaluate(parts_.model, *parts_.data.test, ViewOf(test_ids_), parts_.comm);
+  TakeOwnBack();
+  return record;
+}
+
+// The worker's own weights and buffers, where the final model's are in their place.
+void Trainer::TakeOwnBack() {
+  torch::NoGradGuard no_grad;
+  if (!std::exchange(shows_final_, false)) return;
   parts_.params.weights().copy_(own_weights_);
   parts_.params.buffers().copy_(own_buffers_);
-  return record;
 }
 
 // The final model's buffers anew, where they are kept: weights that are a mean, or an average over rounds,

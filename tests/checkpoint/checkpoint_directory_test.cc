@@ -33,7 +33,7 @@ class CheckpointDirectoryTest : public ::testing::Test {
   }
   std::vector<std::pair<std::int64_t, int>> Complete() const {
     std::vector<std::pair<std::int64_t, int>> found;
-    for (const auto& [step, size] : directory().Complete()) found.emplace_back(step, size);
+    for (const auto& [round, size] : directory().Complete()) found.emplace_back(round, size);
     return found;
   }
   fs::path Part(std::int64_t step, const std::string& name) const { return directory().PathOf(step) / name; }
@@ -55,8 +55,8 @@ TEST_F(CheckpointDirectoryTest, IsCompleteWhenAllPartsAre) {
   Save(100, 2);
   Save(9, 2);
   SavePart(1000, 2, 1);
-  fs::create_directory(directory().path() / "step-x");
-  std::ofstream(directory().path() / "step-00000200");
+  fs::create_directory(directory().path() / "round-x");
+  std::ofstream(directory().path() / "round-00000200");
   Save(300, 1);
   SavePart(300, 2, 0);  // of a world of another size, beside it
   EXPECT_THAT(Complete(), ElementsAre(std::pair(300, 1), std::pair(100, 2), std::pair(9, 2)));

@@ -1,4 +1,4 @@
-// What happens to running trainings: workers that die or stop, signals, strangers.
+// What happens to running trainings: workers that die or stop where all are needed, signals, strangers.
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -34,7 +34,7 @@ class FaultsTest : public ToolTest {
 TEST_F(FaultsTest, AKilledWorkerEndsTheRunAndIsNamed) {
   for (const int victim : {2, 0}) {
     const std::string out = fmt::format("run{}", victim);
-    Tool tool(TrainForLong(out, {"--workers=3", "--timeout=30"}), Environment());
+    Tool tool(TrainForLong(out, {"--workers=3", "--min-workers=3", "--timeout=30"}), Environment());
     const std::vector<pid_t> pids = AwaitWorkers(tool, out);
     ASSERT_EQ(pids.size(), 3u);
     const double killed = MonotonicSeconds();
@@ -52,7 +52,7 @@ TEST_F(FaultsTest, AKilledWorkerEndsTheRunAndIsNamed) {
 TEST_F(FaultsTest, AStoppedWorkerEndsTheRunAfterTheTimeoutAndIsNamed) {
   for (const int victim : {1, 0}) {
     const std::string out = fmt::format("run{}", victim);
-    Tool tool(TrainForLong(out, {"--workers=3", "--timeout=2"}), Environment());
+    Tool tool(TrainForLong(out, {"--workers=3", "--min-workers=3", "--timeout=2"}), Environment());
     const std::vector<pid_t> pids = AwaitWorkers(tool, out);
     ASSERT_EQ(pids.size(), 3u);
     const double stopped = MonotonicSeconds();
@@ -69,7 +69,7 @@ TEST_F(FaultsTest, AStoppedWorkerEndsTheRunAfterTheTimeoutAndIsNamed) {
 }
 
 TEST_F(FaultsTest, AWorkersOwnFailureIsTold) {
-  Tool tool(TrainForLong("run", {"--workers=2"}), Environment());
+  Tool tool(TrainForLong("run", {"--workers=2", "--min-workers=2"}), Environment());
   const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
   ASSERT_EQ(pids.size(), 2u);
   kill(pids[1], SIGSEGV);

@@ -194,9 +194,11 @@ TEST_F(SurvivalTest, WithALossItGoesOnFromItsCheckpoints) {
   ASSERT_EQ(pids.size(), 3u);
   kill(pids[0], SIGKILL);
   AwaitGeneration(tool, "run", 3);
-  const std::string next =
-      fmt::format("step-{:08}", (Events("run").back().at("step").get<int>() + 300) / 150 * 150);
-  EXPECT_TRUE(WaitUntil([&] { return LastCheckpoint("run") > next; }));
+  const std::string before = LastCheckpoint("run");
+  EXPECT_TRUE(WaitUntil([&] { return LastCheckpoint("run") > before; }));
+  // The one of before may still have been of two.
+  const std::string after = LastCheckpoint("run");
+  EXPECT_TRUE(WaitUntil([&] { return LastCheckpoint("run") > after; }));
   tool.Signal(SIGKILL);
   tool.Wait();
   RunWell({"train", "--resume=" + Path("run").string()});

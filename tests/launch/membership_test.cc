@@ -155,6 +155,43 @@ TEST(Membership, WhoIsDoneIsNotMissed) {
   EXPECT_FALSE(membership.Decide(2).over);
 }
 
+TEST(Membership, WhoJoinsWhenTheOthersAreDoneIsSentAway) {
+  Membership membership(Rules(2, 1, 1));
+  membership.OnEnded(1, "was killed");
+  membership.OnWaiting(0, 1, "");
+  ASSERT_TRUE(membership.Decide(0).next);
+  ASSERT_THAT(membership.Decide(0).restart, ElementsAre(1));
+  membership.OnDone(0);
+  membership.OnWaiting(1, 0, "");
+  const auto decision = membership.Decide(1);
+  EXPECT_THAT(decision.expel, ElementsAre(1)) << "it has nothing to go on with";
+  EXPECT_FALSE(decision.next || decision.over);
+}
+
+TEST(Membership, WhoJoinsHurriesNobody) {
+  Membership membership(Rules(2, 1, 1));
+  membership.OnEnded(1, "was killed");
+  membership.OnWaiting(0, 1, "");
+  ASSERT_TRUE(membership.Decide(0).next);
+  ASSERT_THAT(membership.Decide(0).restart, ElementsAre(1));
+  membership.OnWaiting(1, 0, "");
+  membership.Decide(1);
+  const auto decision = membership.Decide(10000);
+  EXPECT_TRUE(decision.change_is_due);
+  EXPECT_THAT(decision.expel, IsEmpty());
+}
+
+TEST(Membership, BehindTheLastGenerationIsNone) {
+  Membership membership(Rules(3, 3, 0));
+  membership.OnEnded(2, "was killed");
+  membership.OnWaiting(0, 1, "");
+  membership.OnWaiting(1, 1, "");
+  ASSERT_TRUE(membership.Decide(0).next->last);
+  membership.OnEnded(0, "was killed");
+  membership.OnWaiting(1, 2, "lost rank 0");
+  EXPECT_TRUE(membership.Decide(1).over);
+}
+
 // Workers that die, freeze, notice and join at random, as processes would. Whatever happens: generations
 // follow each other, each with a reason; none begins while a member of the one before may still work in it;
 // nobody waits without an end; and who is expelled is never in a later generation without having been started
@@ -206,8 +243,7 @@ TEST(Membership, HoldsInRandomHistories) {
       const auto decision = membership.Decide(now);
       due = decision.change_is_due;
       for (const int worker : decision.expel) {
-        ASSERT_TRUE(processes[static_cast<std::size_t>(worker)] == Process::kFrozen ||
-                    processes[static_cast<std::size_t>(worker)] == Process::kWorks);
+        ASSERT_NE(processes[static_cast<std::size_t>(worker)], Process::kGone);
         processes[static_cast<std::size_t>(worker)] = Process::kGone;
       }
       for (const int worker : decision.restart) {

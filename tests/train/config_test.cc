@@ -119,7 +119,7 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.timeout = kNaN; }, "--timeout", "nan", "above 0"},
       {[](auto& c) { c.timeout = kInfinity; }, "--timeout", "inf", "above 0"},
       {[](auto& c) { c.timeout = 1e300; }, "--timeout", "1e+300", "at most"},
-      {[](auto& c) { c.min_workers = 1; }, "--min-workers", "1", "4"},
+      {[](auto& c) { c.max_restarts = -1; }, "--max-restarts", "-1", "0 or more"},
       {[](auto& c) { c.min_workers = 5; }, "--min-workers", "5", "4"},
       {[](auto& c) { c.min_workers = -4; }, "--min-workers", "-4", "4"},
       {[](auto& c) { c.device = "gpu"; }, "--device", "gpu", "auto, cpu, cuda, or cuda:I"},

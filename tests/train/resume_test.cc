@@ -67,11 +67,11 @@ class ResumeTest : public testing::TrainingTest {
     return notes.size() == 1 ? notes[0].at("note").get<std::string>() : "";
   }
 
-  static std::vector<std::int64_t> StepsIn(const TrainConfig& config) {
-    std::vector<std::int64_t> steps;
+  static std::vector<std::int64_t> RoundsIn(const TrainConfig& config) {
+    std::vector<std::int64_t> rounds;
     for (const auto& checkpoint : CheckpointDirectory(fs::path(config.out) / "checkpoint").Complete())
-      steps.push_back(checkpoint.step);
-    return steps;
+      rounds.push_back(checkpoint.round);
+    return rounds;
   }
 
   void ExpectGoesOnToTheBit(TrainConfig config, const std::set<std::int64_t>& stops) {
@@ -153,7 +153,7 @@ TEST_F(ResumeTest, TheLastTwoAreKept) {
   TrainConfig config = Checkpointed();
   config.out = NewOut();
   TrainIn(config);
-  EXPECT_THAT(StepsIn(config), ElementsAre(27, 24)) << "at the end of the training none is written";
+  EXPECT_THAT(RoundsIn(config), ElementsAre(9, 8)) << "at the end of the training none is written";
 }
 
 TEST_F(ResumeTest, ADamagedCheckpointIsReportedAndTheOneBeforeIsUsed) {
@@ -161,15 +161,15 @@ TEST_F(ResumeTest, ADamagedCheckpointIsReportedAndTheOneBeforeIsUsed) {
   const Run whole = Train(config);
   config.out = NewOut();
   TrainUpTo(25, config);
-  const std::vector<std::int64_t> steps = StepsIn(config);
-  ASSERT_GE(steps.size(), 2u);
+  const std::vector<std::int64_t> rounds = RoundsIn(config);
+  ASSERT_GE(rounds.size(), 2u);
   fs::resize_file(
-      CheckpointDirectory(fs::path(config.out) / "checkpoint").PathOf(steps[0]) / "rank-1-of-2.safetensors",
+      CheckpointDirectory(fs::path(config.out) / "checkpoint").PathOf(rounds[0]) / "rank-1-of-2.safetensors",
       1000);
   const Run resumed = Resume(config);
   EXPECT_EQ(resumed.model_bytes, whole.model_bytes);
-  EXPECT_THAT(NoteOf(resumed), HasSubstr("step " + std::to_string(steps[1])));
-  EXPECT_THAT(NoteOf(resumed, "checkpoint_damaged"), AllOf(HasSubstr("step " + std::to_string(steps[0])),
+  EXPECT_THAT(NoteOf(resumed), HasSubstr("step " + std::to_string(3 * rounds[1])));
+  EXPECT_THAT(NoteOf(resumed, "checkpoint_damaged"), AllOf(HasSubstr("round " + std::to_string(rounds[0])),
                                                            HasSubstr("worker 1"), HasSubstr("is damaged")));
 }
 
@@ -177,15 +177,15 @@ TEST_F(ResumeTest, WhenAllAreDamagedItSaysSo) {
   TrainConfig config = Checkpointed();
   config.out = NewOut();
   TrainUpTo(25, config);
-  for (const std::int64_t step : StepsIn(config)) {
+  for (const std::int64_t round : RoundsIn(config)) {
     const fs::path part =
-        CheckpointDirectory(fs::path(config.out) / "checkpoint").PathOf(step) / "rank-0-of-2.safetensors";
+        CheckpointDirectory(fs::path(config.out) / "checkpoint").PathOf(round) / "rank-0-of-2.safetensors";
     std::ofstream(part) << "something else";
   }
-  const std::vector<std::int64_t> before = StepsIn(config);
+  const std::vector<std::int64_t> before = RoundsIn(config);
   EXPECT_THAT(MessageOf<DataError>([&] { Resume(config); }),
               AllOf(HasSubstr("is damaged"), HasSubstr("train anew")));
-  EXPECT_EQ(StepsIn(config), before) << "nothing is removed";
+  EXPECT_EQ(RoundsIn(config), before) << "nothing is removed";
 }
 
 TEST_F(ResumeTest, WithoutACheckpointItBeginsAnew) {
@@ -205,7 +205,7 @@ TEST_F(ResumeTest, InAnotherDirectoryTheFirstStaysAsItIs) {
   const Run whole = Train(config);
   config.out = NewOut();
   TrainUpTo(15, config);
-  const std::vector<std::int64_t> before = StepsIn(config);
+  const std::vector<std::int64_t> before = RoundsIn(config);
   TrainConfig other = config;
   other.resume = config.out;
   other.out = NewOut();
@@ -213,7 +213,7 @@ TEST_F(ResumeTest, InAnotherDirectoryTheFirstStaysAsItIs) {
   const Run resumed = TrainIn(other);
   EXPECT_EQ(resumed.model_bytes, whole.model_bytes);
   EXPECT_EQ(Lasting(resumed), Lasting(whole));
-  EXPECT_EQ(StepsIn(config), before);
+  EXPECT_EQ(RoundsIn(config), before);
 }
 
 TEST_F(ResumeTest, ALongerTrainingGoesOnFromAFinishedOne) {
@@ -242,7 +242,7 @@ TEST_F(ResumeTest, AnotherNumberOfWorkersGoesOnAndSaysWhatChanged) {
       config.sync = sync;
       config.out = NewOut();
       TrainUpTo(15, config);
-      const std::int64_t step = StepsIn(config).at(0);
+      const std::int64_t step = RoundsIn(config).at(0) * (config.sync == "ssgd" ? 1 : 3);
       config.workers = workers;
       const Run resumed = Resume(config);
       const std::int64_t steps_per_epoch = 20 / workers;
@@ -263,7 +263,7 @@ TEST_F(ResumeTest, AnotherNumberOfWorkersMakesTheStepsThatAreLeft) {
   config.steps = 20;
   config.out = NewOut();
   TrainUpTo(15, config);
-  const std::int64_t step = StepsIn(config).at(0);
+  const std::int64_t step = RoundsIn(config).at(0) * (config.sync == "ssgd" ? 1 : 3);
   config.workers = 4;
   const Run resumed = Resume(config);
   EXPECT_EQ(resumed.summary.at("steps"), 20);
@@ -298,7 +298,7 @@ TEST_F(ResumeTest, OfAnotherModelIsRefused) {
   TrainUpTo(15, config);
   config.model = "lenet5";
   EXPECT_THAT(MessageOf<DataError>([&] { Resume(config); }),
-              AllOf(HasSubstr("'sync.weights'"), HasSubstr("step-")));
+              AllOf(HasSubstr("'sync.weights'"), HasSubstr("round-")));
 }
 
 TEST_F(ResumeTest, SecondsAreThoseOfAllRunsTogether) {

@@ -35,8 +35,8 @@ class CountingCommunicator : public Communicator {
   explicit CountingCommunicator(Communicator& inner, int ranks_per_host = 1);
   ~CountingCommunicator() override;
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
   void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override;
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
@@ -57,6 +57,7 @@ class CountingCommunicator : public Communicator {
 
   std::unique_ptr<Communicator> owned_;  // of a group that was split off
   Communicator& inner_;
+  int rank_, size_;  // known when `inner` is gone, too
   int ranks_per_host_;
   std::shared_ptr<Tally> tally_;
 };

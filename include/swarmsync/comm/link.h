@@ -46,11 +46,13 @@ class LinkedCommunicator : public Communicator {
   // ranks_per_host: every so many ranks, from 0 on, are on one host. A group within a host has no link.
   LinkedCommunicator(Communicator& inner, const Link& link, int ranks_per_host = 1)
       : inner_(inner),
+        rank_(inner.rank()),
+        size_(inner.size()),
         link_(inner.size() > ranks_per_host ? link : Link()),
         ranks_per_host_(ranks_per_host) {}
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
   void AllReduce(const at::Tensor& in, const std::vector<double>& factors, const at::Tensor& out) override;
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
@@ -64,6 +66,7 @@ class LinkedCommunicator : public Communicator {
 
   std::unique_ptr<Communicator> owned_;  // of a group that was split off
   Communicator& inner_;
+  int rank_, size_;  // known when `inner` is gone, too
   Link link_;
   int ranks_per_host_;
 };

@@ -135,6 +135,7 @@ class Synchronizer {
   void CountFrom(std::int64_t steps);
 
   std::int64_t steps() const { return steps_; }
+  std::int64_t steps_of_round() const { return round_steps_; }  // since the last exchange began
   std::int64_t rounds() const { return rounds_; }
   const ExchangeRecord& last_exchange() const { return record_; }
 
@@ -248,7 +249,8 @@ class Synchronizer {
   std::int64_t recounted_steps_ = 0;  // by CountFrom(): steps beside those of whole rounds
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
-  std::unique_ptr<HostGroups> groups_;  // with options_.group_size above 1
+  double last_fitness_ = std::numeric_limits<double>::quiet_NaN();  // of the round before
+  std::unique_ptr<HostGroups> groups_;                              // with options_.group_size above 1
   at::Tensor group_mean_;
   std::unique_ptr<MomentaMean> momenta_;
   std::unique_ptr<GradientMean> gradients_;

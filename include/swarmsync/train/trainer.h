@@ -126,7 +126,7 @@ class Trainer {
   // Writes a checkpoint and waits until it is on the disk. Instead of Run(). Collective. Throws RunError.
   void WriteCheckpoint(TrainObserver& observer);
 
-  // Between two steps, when no exchange is under way. Local.
+  // When no exchange is under way; the model's own weights are back in their place then. Local.
   void VisitState(StateVisitor& state, TrainObserver& observer);
 
   // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
@@ -148,6 +148,7 @@ class Trainer {
   double ScheduledRate() const;
   TrainObserver::Epoch EvaluateEpoch(double train_loss, bool last);
   void Recalibrate();
+  void TakeOwnBack();
   double SettleAccounts();
   double TakeSpans();
   void TellRounds(TrainObserver& observer);
@@ -159,8 +160,8 @@ class Trainer {
   std::vector<at::Tensor> trained_;  // parameters of the model, but for frozen ones
 
   double clock_offset_ = 0;     // what to add to this rank's clock to compare it with rank 0's
-  double started_ = 0;         // when the first step began, had there been no interruption; 0 before Run()
-  double seconds_before_ = 0;  // of training, in the runs that this one goes on from
+  double started_ = 0;          // when the first step began, had there been no interruption; 0 before Run()
+  double seconds_before_ = 0;   // of training, in the runs that this one goes on from
   double command_started_ = 0;  // likewise
   std::int64_t epoch_ = 0;      // epochs that have been evaluated
   std::int64_t next_check_ = 0, next_checkpoint_ = 0;  // rounds
@@ -177,6 +178,7 @@ class Trainer {
   std::unique_ptr<class StepGraph> graph_;        // with Recipe::cuda_graph
   std::unique_ptr<BatchLoader> loader_;           // while training; it alone uses the sampler then
   ShardedSampler calibration_sampler_;
+  bool shows_final_ = false;  // the model has the final weights, and own_weights_ the worker's
   at::Tensor final_weights_, final_buffers_, own_weights_, own_buffers_;
 };
 
