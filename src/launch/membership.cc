@@ -52,24 +52,21 @@ bool Membership::ChangeIsDue() const {
 Membership::Decision Membership::Decide(double now) {
   Decision decision;
   const auto count = [&](State state) { return std::count(states_.begin(), states_.end(), state); };
-  for (int worker = 0; worker < rules_.workers; ++worker) {
-    State& state = states_[static_cast<std::size_t>(worker)];
-    if (state != State::kLost || generation_.last || count(State::kDone) > 0 ||
-        restarts_ == rules_.max_restarts)
-      continue;
-    // With nobody left there is nobody to go on with.
-    if (count(State::kWorks) + count(State::kWaits) == 0) continue;
-    if (IsMember(worker)) continue;  // first the others go on
-    ++restarts_;
-    state = State::kStarts;
-    decision.restart.push_back(worker);
-  }
   const bool members_left =
       std::any_of(generation_.members.begin(), generation_.members.end(), [&](int worker) {
         const State state = states_[static_cast<std::size_t>(worker)];
         return state == State::kWorks || state == State::kWaits;
       });
   const bool ends = generation_.last || count(State::kDone) > 0;
+  for (int worker = 0; worker < rules_.workers; ++worker) {
+    State& state = states_[static_cast<std::size_t>(worker)];
+    // First the others go on without it.
+    const bool can_start = state == State::kLost && !IsMember(worker) && restarts_ < rules_.max_restarts;
+    if (!can_start || !members_left || ends) continue;
+    ++restarts_;
+    state = State::kStarts;
+    decision.restart.push_back(worker);
+  }
   // Newcomers have nothing of their own to go on with, and nothing to come to where the others are ending.
   for (int worker = 0; worker < rules_.workers; ++worker) {
     State& state = states_[static_cast<std::size_t>(worker)];
@@ -90,7 +87,7 @@ Membership::Decision Membership::Decide(double now) {
 
   decision.change_is_due = true;
   if (!due_since_) due_since_ = now;
-  // Without a loss or a newcomer, members wait because one of them has not answered. A newcomer can wait.
+  // Without a loss or a newcomer, members wait because one of them has not answered.
   bool loss = false, newcomer = false;
   for (int worker = 0; worker < rules_.workers; ++worker) {
     const State state = states_[static_cast<std::size_t>(worker)];
@@ -100,7 +97,7 @@ Membership::Decision Membership::Decide(double now) {
   const double limit = loss || newcomer ? rules_.patience : rules_.grace;
   for (const int worker : generation_.members) {
     if (states_[static_cast<std::size_t>(worker)] != State::kWorks) continue;
-    if (now < *due_since_ + limit || (newcomer && !loss)) return decision;
+    if (now < *due_since_ + limit) return decision;
     Lose(worker, "did not answer");
     decision.expel.push_back(worker);
   }
@@ -109,10 +106,9 @@ Membership::Decision Membership::Decide(double now) {
   for (int worker = 0; worker < rules_.workers; ++worker) {
     if (states_[static_cast<std::size_t>(worker)] == State::kWaits) next.members.push_back(worker);
   }
-  if (next.members.empty()) {
-    decision.over = fmt::format("{}", fmt::join(reasons_, "; "));
-    return decision;
-  }
+  const bool goes_on =
+      std::any_of(next.members.begin(), next.members.end(), [&](int worker) { return IsMember(worker); });
+  if (!goes_on) return decision;  // the next call ends it
   for (const int worker : next.members) states_[static_cast<std::size_t>(worker)] = State::kWorks;
   next.number = generation_.number + 1;
   next.reason = fmt::format("{}", fmt::join(reasons_, "; "));
