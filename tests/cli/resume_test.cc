@@ -98,6 +98,14 @@ TEST_F(ResumeTest, WithOtherWorkersAndInAnotherDirectory) {
   EXPECT_TRUE(Model("run") == before);
 }
 
+TEST_F(ResumeTest, FromThreadsToProcessesAndBack) {
+  RunWell(Train("run", {"--checkpoint-every=1", "--backend=threads"}));
+  RunWell({"train", ResumeFlag("run"), "--backend=processes", "--epochs=4"});
+  RunWell({"train", ResumeFlag("run") + "/", "--backend=threads", "--epochs=6",
+           "--out=" + Path("run").string() + "/"});
+  EXPECT_EQ(ReadJson(Path("run") / "summary.json").at("epochs"), 6);
+}
+
 TEST_F(ResumeTest, WhatMayNotChangeIsRefusedInOneLine) {
   RunWell(Train("run", {"--checkpoint-every=1", "--lr=0.03"}));
   const std::string before = Model("run"), config = ReadFile(Path("run") / "config.json");

@@ -119,6 +119,17 @@ TEST_F(SurvivalTest, OneAfterAnotherUntilOneIsLeft) {
   ExpectWhole("run", 1, 2);
 }
 
+// What algorithms keep by rank, or of a number of ranks, when the group is gone that they were made on.
+TEST_F(SurvivalTest, WithInertiasThatTuneThemselvesAndEncodings) {
+  Tool tool(Long("run", {"--max-restarts=0", "--inertia=auto", "--wire=bf16", "--sync-warmup-steps=5"}),
+            Environment());
+  const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
+  ASSERT_EQ(pids.size(), 3u);
+  kill(pids[1], SIGKILL);
+  EXPECT_EQ(tool.Wait().exit_code, 0) << tool.Wait().err;
+  ExpectWhole("run", 2, 1);
+}
+
 TEST_F(SurvivalTest, TwoAtOnce) {
   Tool tool(Long("run", {"--max-restarts=0", "--workers=4"}), Environment());
   const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
