@@ -80,7 +80,8 @@ TEST_P(SurvivalEverySyncTest, AKilledWorkerIsRestartedAndJoins) {
   const double killed = MonotonicSeconds();
   kill(pids[1], SIGKILL);
   AwaitGeneration(tool, "run", 2);
-  EXPECT_LT(MonotonicSeconds() - killed, 5) << "a broken connection is seen at once";
+  EXPECT_LT(MonotonicSeconds() - killed, 20)
+      << "a broken connection is seen at once, not after the timeout of 30 s";
   AwaitGeneration(tool, "run", 3);
   const pid_t joined = PidOf("run", 1);
   EXPECT_NE(joined, pids[1]);
@@ -141,13 +142,14 @@ TEST_F(SurvivalTest, TwoAtOnce) {
 }
 
 TEST_F(SurvivalTest, AFrozenWorkerIsExpelledAfterTheTimeout) {
-  Tool tool(Long("run", {"--max-restarts=0", "--timeout=2"}), Environment());
+  Tool tool(Long("run", {"--max-restarts=0", "--timeout=4"}), Environment());
   const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
   ASSERT_EQ(pids.size(), 3u);
   const double frozen = MonotonicSeconds();
   kill(pids[1], SIGSTOP);
   AwaitGeneration(tool, "run", 2);
-  EXPECT_LT(MonotonicSeconds() - frozen, 2 + 2 + 3) << "the timeout and two seconds";
+  EXPECT_LT(MonotonicSeconds() - frozen, 4 + 2 + 10)
+      << "the timeout, two seconds, and the time to begin again";
   EXPECT_TRUE(WaitUntil([&] { return IsGone(pids[1]); }));
   EXPECT_EQ(tool.Wait().exit_code, 0) << tool.Wait().err;
   ExpectWhole("run", 2, 1);
