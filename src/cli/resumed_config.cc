@@ -39,12 +39,16 @@ Json StoredConfig(const std::filesystem::path& directory) {
 
 }  // namespace
 
+std::string AbsoluteDirectory(const std::string& name) {
+  const std::filesystem::path whole = std::filesystem::absolute(name).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).string();
+}
+
 TrainConfig ResumedConfig(const TrainConfig& given, const CLI::App& command) {
-  std::filesystem::path directory = std::filesystem::absolute(given.resume).lexically_normal();
-  if (!directory.has_filename()) directory = directory.parent_path();
+  const std::string directory = AbsoluteDirectory(given.resume);
   Json config = StoredConfig(directory);
   config["overwrite"] = false;
-  config["out"] = directory.string();
+  config["out"] = directory;
 
   const auto is_given = [&](const std::string& flag) { return command.get_option("--" + flag)->count() > 0; };
   const Json now = Json::parse(ToJsonText(given));
@@ -56,7 +60,7 @@ TrainConfig ResumedConfig(const TrainConfig& given, const CLI::App& command) {
       throw UsageError(
           fmt::format("--{} is {} and the run in {} has {}; leave it out: with --resume only lengths, "
                       "workers and what is shown may change",
-                      flag, value.dump(), directory.string(), config[key].dump()));
+                      flag, value.dump(), directory, config[key].dump()));
     }
     config[key] = value;
   }
@@ -68,7 +72,7 @@ TrainConfig ResumedConfig(const TrainConfig& given, const CLI::App& command) {
     std::replace(key.begin(), key.end(), '-', '_');
     if (is_given("workers") && !is_given(flag)) config[key] = 0;
   }
-  config["resume"] = directory.string();
+  config["resume"] = directory;
   return FromJsonText(config.dump());
 }
 

@@ -51,11 +51,6 @@ std::string NewRunDirectory(const TrainConfig& config) {
   return name;
 }
 
-std::string AbsolutePath(const std::string& path) {
-  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
-  return (whole.has_filename() ? whole : whole.parent_path()).string();
-}
-
 // Whether weights are averaged within groups.
 bool HasGroupPeriod(const TrainConfig& config) { return config.group_size > 1 && config.sync != "ssgd"; }
 
@@ -69,7 +64,7 @@ TrainConfig Complete(TrainConfig config, int workers, bool survives) {
   config.workers = workers;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
-  config.out = AbsolutePath(config.out);
+  config.out = AbsoluteDirectory(config.out);
   // Whoever loads the saved model looks for its code there.
   const std::string prefix(kTorchScriptPrefix);
   if (config.model.rfind(prefix, 0) == 0 && config.model != prefix) {

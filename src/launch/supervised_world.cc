@@ -20,7 +20,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::filesystem::path NoticeIn(const std::filesystem::path& directory) { return directory / "world.json"; }
+std::filesystem::path GenerationIn(const std::filesystem::path& directory) {
+  return directory / "world.json";
+}
 // Is there while a change is due, so that looking for it is one system call.
 std::filesystem::path DueIn(const std::filesystem::path& directory, int generation) {
   return directory / fmt::format("leave-{}", generation);
@@ -30,26 +32,25 @@ std::filesystem::path HereIn(const std::filesystem::path& directory, int generat
   return directory / fmt::format("here-{}-{}", generation, worker);
 }
 
+Generation ReadGeneration(const std::filesystem::path& directory) {
+  const Json json = Json::parse(ReadFile(GenerationIn(directory)));
+  return {json.at("generation"), json.at("members"), json.at("reason"), json.at("last")};
+}
+
 constexpr useconds_t kLookMicroseconds = 2000;
 
 }  // namespace
 
-void WriteWorldNotice(const std::filesystem::path& directory, const WorldNotice& notice) {
-  const Generation& generation = notice.generation;
-  WriteFileAtomically(NoticeIn(directory), Json({{"generation", generation.number},
-                                                 {"members", generation.members},
-                                                 {"reason", generation.reason},
-                                                 {"last", generation.last}})
-                                               .dump());
-  if (notice.change_is_due) WriteFileAtomically(DueIn(directory, generation.number), "");
+void WriteGeneration(const std::filesystem::path& directory, const Generation& generation) {
+  WriteFileAtomically(GenerationIn(directory), Json({{"generation", generation.number},
+                                                     {"members", generation.members},
+                                                     {"reason", generation.reason},
+                                                     {"last", generation.last}})
+                                                   .dump());
 }
 
-WorldNotice ReadWorldNotice(const std::filesystem::path& directory) {
-  const Json json = Json::parse(ReadFile(NoticeIn(directory)));
-  WorldNotice notice;
-  notice.generation = {json.at("generation"), json.at("members"), json.at("reason"), json.at("last")};
-  notice.change_is_due = std::filesystem::exists(DueIn(directory, notice.generation.number));
-  return notice;
+void CallForLeaving(const std::filesystem::path& directory, int generation) {
+  WriteFileAtomically(DueIn(directory, generation), "");
 }
 
 SupervisedWorld::SupervisedWorld(std::filesystem::path directory, int worker, bool joins,
@@ -69,7 +70,7 @@ bool SupervisedWorld::ChangeIsDue() const {
 Generation SupervisedWorld::Await() const {
   const double deadline = MonotonicSeconds() + 6 * timeout_.count() + 30;
   while (MonotonicSeconds() < deadline) {
-    const Generation now = ReadWorldNotice(directory_).generation;
+    const Generation now = ReadGeneration(directory_);
     const bool member = std::binary_search(now.members.begin(), now.members.end(), worker_);
     if (now.number > generation_.number && member) return now;
     if (now.number > generation_.number && !joins_) {

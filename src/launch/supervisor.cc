@@ -201,7 +201,7 @@ class Crew {
       : commands_(commands), hooks_(hooks), survival_(survival) {
     if (survival_) {
       membership_.emplace(survival_->rules);
-      WriteWorldNotice(survival_->directory, {membership_->generation()});
+      WriteGeneration(survival_->directory, membership_->generation());
     }
     for (const WorkerCommand& command : commands) {
       workers_.push_back(
@@ -268,12 +268,14 @@ class Crew {
 
   std::string HowItEnded(int rank) const {
     const Worker& worker = *workers_[rank];
-    const std::string pid = fmt::format("(pid {}) ", worker.pid());
-    if (WIFSIGNALED(worker.wait_status())) {
-      const int signal = WTERMSIG(worker.wait_status());
-      return pid + fmt::format("was killed by signal {} ({})", signal, strsignal(signal));
-    }
-    return pid + "ended: " + hooks_.failure_of(rank);
+    const std::string how =
+        WIFSIGNALED(worker.wait_status()) ? HowItWasKilled(worker) : "ended: " + hooks_.failure_of(rank);
+    return fmt::format("(pid {}) {}", worker.pid(), how);
+  }
+
+  static std::string HowItWasKilled(const Worker& worker) {
+    const int signal = WTERMSIG(worker.wait_status());
+    return fmt::format("was killed by signal {} ({})", signal, strsignal(signal));
   }
 
   // Does what the membership wants done.
@@ -285,11 +287,10 @@ class Crew {
     }
     const int number = membership_->generation().number;
     if (decision.next) {
-      WriteWorldNotice(survival_->directory, {*decision.next});
-      hooks_.on_generation(*decision.next);
+      WriteGeneration(survival_->directory, *decision.next);
     } else if (decision.change_is_due && due_told_ < number) {
       due_told_ = number;
-      WriteWorldNotice(survival_->directory, {membership_->generation(), true});
+      CallForLeaving(survival_->directory, number);
     }
     for (const int worker : decision.restart) {
       WorkerCommand command = commands_[worker];
@@ -344,10 +345,8 @@ class Crew {
     const std::string who = fmt::format("worker {} (pid {})", culprit, worker.pid());
     const std::string log = fmt::format("; its log is {}", worker.log().string());
     if (stopped) throw CommError(who + " did not answer within the timeout: it is stopped" + log);
-    if (WIFSIGNALED(worker.wait_status())) {
-      const int signal = WTERMSIG(worker.wait_status());
-      throw CommError(fmt::format("{} was killed by signal {} ({}){}", who, signal, strsignal(signal), log));
-    }
+    if (WIFSIGNALED(worker.wait_status()))
+      throw CommError(fmt::format("{} {}{}", who, HowItWasKilled(worker), log));
     const int code = WEXITSTATUS(worker.wait_status());
     std::string reason = hooks_.failure_of(culprit);
     if (reason.empty()) reason = fmt::format("it ended with exit code {} and no word", code);

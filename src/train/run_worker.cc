@@ -270,9 +270,8 @@ class Recorder : public TrainObserver {
   // The records that are written behind a checkpoint will be written again by who goes on from it.
   void VisitState(StateVisitor& state) override {
     const StateVisitor::Within within(state, "records");
-    std::int64_t bytes = metrics_ ? static_cast<std::int64_t>(metrics_->size()) : 0;
-    state.Number("bytes", Held::kByEach, bytes);
-    if (metrics_ && state.loads() && begins_again_) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes));
+    if (metrics_ && !state.loads()) bytes_ = static_cast<std::int64_t>(metrics_->size());
+    state.Number("bytes", Held::kByEach, bytes_);
     std::string events = membership_events_.dump();
     state.Bytes("membership events", Held::kByAll, events);
     if (state.loads()) membership_events_ = Json::parse(events);
@@ -283,12 +282,10 @@ class Recorder : public TrainObserver {
     times_left_out_ = times;
   }
 
-  void Forget() {
-    if (metrics_) metrics_->ShortenTo(0);
+  // Behind what was recorded when the state was saved that has been loaded; all where none has been.
+  void ForgetTheRest() {
+    if (metrics_) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes_));
   }
-
-  // Another world goes on with the training: nothing that was recorded is to be recorded again.
-  void GoOnRecording() { begins_again_ = false; }
 
   void OnWorld(const World& world, std::int64_t step) {
     const Json event = {{"generation", world.generation},
@@ -342,7 +339,7 @@ class Recorder : public TrainObserver {
 
   const WorkerContext& context_;
   bool inertia_varies_;
-  bool begins_again_ = true;  // behind the records that a checkpoint knows of
+  std::int64_t bytes_ = 0;  // of the records, when the state was saved
   Json membership_events_ = Json::array();
   std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
@@ -384,9 +381,8 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
     StateLoader state(found.part.tensors, directory.PathOf(round).string(), params.weights().device(),
                       size == comm.size());
     trainer.Resume(state, recorder);
-  } else {
-    recorder.Forget();
   }
+  recorder.ForgetTheRest();
   if (config.resume == config.out) RemoveNewer(directory, round, comm);
   for (const std::string& line : found.damaged) recorder.Note("checkpoint_damaged", line);
   if (round == 0) {
@@ -465,7 +461,6 @@ bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& d
               Synchronizer& sync, Recorder& recorder) {
   const World& world = survivor.world();
   if (world.generation == 1) return false;
-  if (survivor.AnybodyHasBegun()) recorder.GoOnRecording();
   const bool begun = survivor.TakeOver(trainer, recorder, device);
   recorder.OnWorld(world, sync.steps());
   if (!world.last) return begun;

@@ -113,11 +113,6 @@ void Survivor::Leave(const std::string& why, Synchronizer* sync, Trainer* traine
   state_ = saver.Take();
 }
 
-bool Survivor::AnybodyHasBegun() {
-  const std::vector<double> all = world_.comm->AllGather(state_ ? 1 : 0);
-  return std::count(all.begin(), all.end(), 1) > 0;
-}
-
 bool Survivor::TakeOver(Trainer& trainer, TrainObserver& observer, const at::Device& device) {
   Communicator& comm = *world_.comm;
   const std::vector<double> all = comm.AllGather(ProgressOf(state_));

@@ -25,9 +25,6 @@ class Survivor {
   // world. Throws CommError when there is none for this worker.
   void Leave(const std::string& why, Synchronizer* sync, Trainer* trainer, TrainObserver& observer);
 
-  // Whether a member has a state to go on with. Collective.
-  bool AnybodyHasBegun();
-
   // Gives a trainer the state that the worker left the world before with, or, if it has none, or others have
   // made a step together since, that of a worker that is ahead. Returns false when nobody has any: all begin
   // anew. Collective.

@@ -11,14 +11,10 @@
 
 namespace swarmsync {
 
-// What the supervisor tells its workers, in a file of a directory that only this user can read.
-struct WorldNotice {
-  Generation generation;
-  bool change_is_due = false;  // its members are to leave it
-};
-void WriteWorldNotice(const std::filesystem::path& directory,
-                      const WorldNotice& notice);  // whole or not at all
-WorldNotice ReadWorldNotice(const std::filesystem::path& directory);
+// What the supervisor tells its workers, in files of a directory that only this user can read: the generation
+// of the world, and that its members are to leave it. Throw RunError.
+void WriteGeneration(const std::filesystem::path& directory, const Generation& generation);
+void CallForLeaving(const std::filesystem::path& directory, int generation);
 
 // A supervised worker's side of the membership. One thread.
 class SupervisedWorld {

@@ -51,8 +51,6 @@ struct SupervisorHooks {
   std::function<std::optional<WaitsForWorld>(int worker, std::string_view line)> on_status;
   // What a worker said was wrong with it, "" when it said nothing; asked when one has failed.
   std::function<std::string(int worker)> failure_of;
-  // A generation has begun. Throws nothing.
-  std::function<void(const Generation&)> on_generation = [](const Generation&) {};
 };
 
 // How a run goes on when workers are lost.

@@ -40,9 +40,7 @@ class Worlds {
  public:
   virtual ~Worlds() = default;
   // Meets the members of the next world; the communicator of the one before is gone. why: what is wrong with
-  // it;
-  // "" for the first. Throws an Error that is no
-  // CommError when this worker is in none.
+  // it; "" for the first. Throws an Error that is no CommError when this worker is in none.
   virtual World Next(const std::string& why) = 0;
   // Whether the members are to go to the next one.
   virtual bool ChangeIsDue() = 0;
