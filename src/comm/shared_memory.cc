@@ -38,6 +38,7 @@
 
 #include "base/file_descriptor.h"
 #include "comm/add_up.h"
+#include "comm/long_waits.h"
 #include "comm/passing_communicator.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -305,12 +306,25 @@ class SharedMemoryCommunicator : public Communicator {
       return Wake();
     }
     for (int i = 0; i < spins_ && shared.barrier == mine; ++i) Pause();
-    const double deadline = MonotonicSeconds() + timeout_.count();
-    while (shared.barrier == mine) {
-      SleepAt(mine);
-      if (shared.barrier == mine) LookAround(mine, next, MonotonicSeconds() > deadline);
-    }
+    if (shared.barrier == mine) Sleep(mine, next);
     if (const std::uint32_t now = shared.barrier; now & kFailed) Throw(what, now);
+  }
+
+  // Until the barrier is passed, or given up.
+  void Sleep(std::uint32_t barrier, std::uint32_t next) {
+    const double since = MonotonicSeconds();
+    std::optional<LongWait> long_wait;
+    while (true) {
+      SleepAt(barrier);
+      if (header().barrier != barrier) return;
+      if (!long_wait) long_wait.emplace(Wait{rank_, size_, since, {}});
+      std::vector<int> missing;
+      for (int rank = 0; rank < size_; ++rank) {
+        if (header().ranks[rank].arrived_at != next) missing.push_back(rank);
+      }
+      long_wait->Awaits(missing);
+      LookAround(barrier, next, MonotonicSeconds() > since + timeout_.count());
+    }
   }
 
   // Gives the group up when nobody will come any more.

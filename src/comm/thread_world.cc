@@ -30,9 +30,13 @@
 
 #include "comm/add_up.h"
 #include "comm/current_stream.h"
+#include "comm/long_waits.h"
+#include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
+
+constexpr double kLookAround = 0.05;  // seconds between two looks at whom one waits for
 
 struct ThreadWorld::State {
   explicit State(int world_size, std::chrono::duration<double> wait_timeout)
@@ -68,16 +72,18 @@ struct ThreadWorld::State {
       return;
     }
     const std::int64_t mine = generation;
-    const bool done =
-        all_arrived.wait_for(lock, timeout, [&] { return generation != mine || !failure.empty(); });
+    const double since = MonotonicSeconds();
+    std::optional<LongWait> long_wait;
+    const auto over = [&] { return generation != mine || !failure.empty(); };
+    for (double left = timeout.count(); left > 0; left = since + timeout.count() - MonotonicSeconds()) {
+      if (all_arrived.wait_for(lock, std::chrono::duration<double>(std::min(left, kLookAround)), over)) break;
+      if (!long_wait) long_wait.emplace(Wait{rank, size, since, {}});
+      long_wait->Awaits(Missing());
+    }
     if (generation != mine) return;
-    if (!done) {
-      std::vector<int> missing;
-      for (int other = 0; other < size; ++other) {
-        if (!arrived[other]) missing.push_back(other);
-      }
+    if (failure.empty()) {
       failure =
-          fmt::format("rank {} waited {:g} s for rank {}", rank, timeout.count(), fmt::join(missing, ", "));
+          fmt::format("rank {} waited {:g} s for rank {}", rank, timeout.count(), fmt::join(Missing(), ", "));
       all_arrived.notify_all();
     }
     Check();
@@ -102,6 +108,14 @@ struct ThreadWorld::State {
  private:
   void Check() const {
     if (!failure.empty()) throw CommError(failure);
+  }
+
+  std::vector<int> Missing() const {
+    std::vector<int> missing;
+    for (int other = 0; other < size; ++other) {
+      if (!arrived[other]) missing.push_back(other);
+    }
+    return missing;
   }
 
   std::mutex mutex;

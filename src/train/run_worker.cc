@@ -30,6 +30,7 @@
 #include "train/device.h"
 #include "train/device_batches.h"
 #include "train/optimizer.h"
+#include "train/stall_watch.h"
 #include "train/survivor.h"
 #include "train/torch_seed.h"
 
@@ -543,6 +544,13 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   }
 }
 
+// Whoever looks on hears of a stall.
+std::function<void(const std::string&)> TellOf(const WorkerContext& context) {
+  return [tell = context.tell_status](const std::string& line) {
+    if (tell) tell(StatusNote{line});
+  };
+}
+
 // Before anything of the run that is gone on with has changed.
 void CheckLength(const TrainConfig& config, const Dataset& data, const ValidationSplit& split) {
   const CheckpointDirectory directory(RunFiles{config.resume}.checkpoints());
@@ -583,11 +591,15 @@ CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int 
 
 void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
+  std::optional<StallWatch> watch;  // one for all that are threads
+  if (config.backend == Backend::kProcesses || context.comm.rank() == 0)
+    watch.emplace(config.timeout, TellOf(context));
   ExplainOutOfMemory([&] { Train(config, context, nullptr); });
 }
 
 void RunWorkerThrough(Worlds& worlds, const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
+  const StallWatch watch(config.timeout, TellOf(context));
   const Dataset data =
       context.data ? *context.data : OpenData(config);  // before the others wait for this worker
   Survivor survivor(worlds);

@@ -18,9 +18,10 @@ namespace swarmsync {
 struct WorkerContext {
   Communicator& comm;
   const ModelRegistry& models;
-  double started = 0;                              // MonotonicSeconds() when the command began
-  std::function<void(const Status&)> tell_status;  // called by rank 0 only
-  std::function<void()> check_stop;                // called before every step; throws to stop
+  double started = 0;  // MonotonicSeconds() when the command began
+  std::function<void(const Status&)>
+      tell_status;                   // called by rank 0; and, for a stall, by any thread of any rank
+  std::function<void()> check_stop;  // called before every step; throws to stop
   std::optional<Dataset> data = std::nullopt;  // config.dataset, for workers that share it; else it is opened
   at::Device device = at::kCPU;                // that this worker trains on
   bool commits = false;                        // exchanges (SyncOptions::commit)
