@@ -7,6 +7,7 @@
 #endif
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -24,7 +25,12 @@
 
 #include "base/first_line.h"
 #include "comm/add_up.h"
+#include "comm/interface.h"
+#include "comm/long_waits.h"
 #include "comm/plan_broadcast.h"
+#include "comm/store_client.h"
+#include "comm/store_server.h"
+#include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
@@ -129,8 +135,10 @@ class GlooCommunicator : public Communicator {
       switch (RouteOf(size(), inout.nbytes())) {
         case BroadcastRoute::kStar:
           return SendToAll(inout, root);
-        case BroadcastRoute::kTree:
+        case BroadcastRoute::kTree: {
+          const LongWait wait = Waiting();
           group_->broadcast(tensors, options)->wait();
+        }
           return;
         case BroadcastRoute::kChain:
           return PassAlong(inout.view(-1), root);
@@ -165,20 +173,29 @@ class GlooCommunicator : public Communicator {
   }
 
  private:
-  using Pending = c10::intrusive_ptr<c10d::Work>;
+  struct Pending {
+    c10::intrusive_ptr<c10d::Work> work;
+    int peer;
+  };
   enum Tag { kEachToEach = 1, kPart, kSum, kToAll, kAlong };
 
   Pending Send(const at::Tensor& tensor, int to, Tag tag) {
     std::vector<at::Tensor> tensors{tensor};
-    return group_->send(tensors, to, tag);
+    return {group_->send(tensors, to, tag), to};
   }
   Pending Receive(const at::Tensor& tensor, int from, Tag tag) {
     std::vector<at::Tensor> tensors{tensor};
-    return group_->recv(tensors, from, tag);
+    return {group_->recv(tensors, from, tag), from};
   }
-  static void WaitFor(const std::vector<Pending>& pending) {
-    for (const Pending& work : pending) work->wait();
+  void WaitFor(const std::vector<Pending>& pending) const {
+    LongWait wait = Waiting();
+    for (const Pending& message : pending) {
+      wait.Awaits({message.peer});
+      message.work->wait();
+    }
   }
+  // For ranks that are not known yet.
+  LongWait Waiting() const { return LongWait({rank(), size(), MonotonicSeconds(), {}}); }
 
   // The rank that is `step` behind this one in the ring of ranks. All ranks go round in the same way, so that
   // none gets everybody's messages at once.
@@ -267,7 +284,7 @@ class GlooCommunicator : public Communicator {
     for (std::int64_t k = 0; receives && k < pieces; ++k)
       arrivals.push_back(Receive(piece(k), After(size() - 1), kAlong));
     for (std::int64_t k = 0; k < pieces; ++k) {
-      if (receives) arrivals[static_cast<std::size_t>(k)]->wait();
+      if (receives) WaitFor({arrivals[static_cast<std::size_t>(k)]});
       if (sends) departures.push_back(Send(piece(k), After(1), kAlong));
     }
     WaitFor(departures);
@@ -326,23 +343,111 @@ std::chrono::milliseconds Milliseconds(std::chrono::duration<double> seconds) {
                   std::chrono::duration_cast<std::chrono::milliseconds>(seconds));
 }
 
+bool OnOneHost(const GlooOptions& options) {
+  if (options.one_host || std::holds_alternative<FileRendezvous>(options.rendezvous)) return true;
+  const auto* token = std::get_if<TokenRendezvous>(&options.rendezvous);
+  return IsLoopback(token ? token->host : std::get<TcpRendezvous>(options.rendezvous).host);
+}
+
+// Several hosts need what one does not.
+void CheckHosts(const GlooOptions& options) {
+  if (OnOneHost(options)) return;
+  if (options.interface.empty()) {
+    throw UsageError(fmt::format(
+        "GLOO_SOCKET_IFNAME is not set, and the ranks are on several hosts; name the network interface "
+        "that they are to talk through (here are {})",
+        fmt::join(InterfaceNames(), ", ")));
+  }
+  const auto* token = std::get_if<TokenRendezvous>(&options.rendezvous);
+  if (token == nullptr || token->token.size() >= kLeastTokenSize) return;
+  throw UsageError(fmt::format(
+      "SWARMSYNC_TOKEN has {} characters, and the ranks are on several hosts; give all of them the same "
+      "secret of at least {} (openssl rand -hex 16 makes one)",
+      token->token.size(), kLeastTokenSize));
+}
+
+// c10d's view of a StoreClient, and rank 0's server.
+class TokenStore : public c10d::Store {
+ public:
+  TokenStore(const TokenRendezvous& rendezvous, const GlooOptions& options)
+      : server_(options.rank == 0 ? Serve(rendezvous, options) : nullptr),
+        client_(ClientOptions(rendezvous, options)) {}
+
+  void set(const std::string& key, const std::vector<std::uint8_t>& value) override {
+    client_.Set(key, {value.begin(), value.end()});
+  }
+  std::vector<std::uint8_t> get(const std::string& key) override {
+    const std::string value = Expect(key, timeout_);
+    return {value.begin(), value.end()};
+  }
+  std::int64_t add(const std::string& key, std::int64_t value) override { return client_.Add(key, value); }
+  bool deleteKey(const std::string& key) override { return client_.Delete(key); }
+  bool check(const std::vector<std::string>& keys) override {
+    return std::all_of(keys.begin(), keys.end(), [this](const std::string& key) { return client_.Has(key); });
+  }
+  std::int64_t getNumKeys() override { return client_.Count(); }
+  void wait(const std::vector<std::string>& keys) override { wait(keys, timeout_); }
+  void wait(const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout) override {
+    for (const std::string& key : keys) Expect(key, timeout);
+  }
+  // libtorch 2.x asks for a copy that is safe to use from another thread. This one is.
+  c10::intrusive_ptr<c10d::Store> clone() {
+    return c10::intrusive_ptr<c10d::Store>::unsafe_reclaim_from_nonowning(this);
+  }
+
+ private:
+  static std::unique_ptr<StoreServer> Serve(const TokenRendezvous& rendezvous, const GlooOptions& options) {
+    StoreServerOptions server;
+    server.address = AddressHere(options);
+    server.port = rendezvous.port;
+    server.token = rendezvous.token;
+    server.size = options.size;
+    server.patience = std::min(server.patience, options.timeout);
+    server.on_refused = [](const std::string& line) { fmt::print(stderr, "swarmsync: {}\n", line); };
+    return std::make_unique<StoreServer>(std::move(server));
+  }
+
+  // Where rank 0 listens.
+  static std::string AddressHere(const GlooOptions& options) {
+    return options.interface.empty() ? "127.0.0.1" : AddressOfInterface(options.interface);
+  }
+
+  static StoreClientOptions ClientOptions(const TokenRendezvous& rendezvous, const GlooOptions& options) {
+    StoreClientOptions client;
+    const bool is_here = options.rank == 0 || options.interface.empty();
+    client.host = is_here ? AddressHere(options) : rendezvous.host;
+    client.port = rendezvous.port;
+    client.token = rendezvous.token;
+    client.rank = options.rank;
+    client.size = options.size;
+    client.timeout = options.timeout;
+    return client;
+  }
+
+  std::string Expect(const std::string& key, std::chrono::milliseconds timeout) {
+    if (std::optional<std::string> value = client_.Get(key, timeout)) return *std::move(value);
+    throw CommError("not all ranks have come");
+  }
+
+  std::unique_ptr<StoreServer> server_;
+  StoreClient client_;
+};
+
 c10::intrusive_ptr<c10d::Store> OpenStore(const GlooOptions& options) {
   c10::intrusive_ptr<c10d::Store> store;
   if (const auto* file = std::get_if<FileRendezvous>(&options.rendezvous)) {
     store = c10::make_intrusive<c10d::FileStore>(file->file.string(), options.size);
+  } else if (const auto* token = std::get_if<TokenRendezvous>(&options.rendezvous)) {
+    store = c10::make_intrusive<TokenStore>(*token, options);
   } else {
     const auto& tcp = std::get<TcpRendezvous>(options.rendezvous);
     c10d::TCPStoreOptions tcp_options;
     tcp_options.port = static_cast<std::uint16_t>(tcp.port);
-    tcp_options.isServer = tcp.host_here;
     tcp_options.numWorkers = options.size;
     tcp_options.waitWorkers = false;
     tcp_options.timeout = Milliseconds(options.timeout);
-    auto tcp_store = c10::make_intrusive<c10d::TCPStore>(tcp.host, tcp_options);
-    store = c10::make_intrusive<c10d::PrefixStore>(tcp.prefix, tcp_store);
-    // The destructor of a store that is served here joins its thread, which waits for ever for a stranger who
-    // has connected and sent the beginning of a request. So such a store is never destroyed.
-    if (tcp.host_here) tcp_store.release();
+    store = c10::make_intrusive<c10d::PrefixStore>(
+        tcp.prefix, c10::make_intrusive<c10d::TCPStore>(tcp.host, tcp_options));
   }
   store->setTimeout(Milliseconds(options.timeout));
   return store;
@@ -371,15 +476,15 @@ class PatientThreads {
 };
 
 std::shared_ptr<::gloo::transport::Device> OpenDevice(const GlooOptions& options) {
-  if (!options.interface.empty()) return c10d::ProcessGroupGloo::createDeviceForInterface(options.interface);
-  const auto* tcp = std::get_if<TcpRendezvous>(&options.rendezvous);
-  if (tcp == nullptr || IsLoopback(tcp->host))
-    return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
-  return c10d::ProcessGroupGloo::createDefaultDevice();
+  if (options.interface.empty()) return c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1");
+  AddressOfInterface(options.interface);  // says in words what is wrong with it
+  return c10d::ProcessGroupGloo::createDeviceForInterface(options.interface);
 }
 
 std::string Describe(const GlooOptions& options) {
   if (const auto* file = std::get_if<FileRendezvous>(&options.rendezvous)) return file->file.string();
+  if (const auto* token = std::get_if<TokenRendezvous>(&options.rendezvous))
+    return fmt::format("{}:{}", token->host, token->port);
   const auto& tcp = std::get<TcpRendezvous>(options.rendezvous);
   return fmt::format("{}:{}", tcp.host, tcp.port);
 }
@@ -390,6 +495,7 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
   if (options.size < 1 || options.rank < 0 || options.rank >= options.size) {
     throw UsageError(fmt::format("rank {} in a world of {}", options.rank, options.size));
   }
+  CheckHosts(options);
   try {
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(Milliseconds(options.timeout));
     {
@@ -398,14 +504,12 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
     }
     gloo_options->threads = 1;  // calls come one at a time
     return std::make_unique<GlooCommunicator>(OpenStore(options), options.rank, options.size, gloo_options);
+  } catch (const UsageError&) {
+    throw;
   } catch (const std::exception& error) {
-    std::string reason = Reason(error);
-    if (std::string(error.what()).find("in use") != std::string::npos) {
-      reason = "the port is taken; choose another MASTER_PORT";
-    }
     throw CommError(fmt::format("rank {} of {} could not meet the others at {} within {:g} s: {}",
                                 options.rank, options.size, Describe(options), options.timeout.count(),
-                                reason));
+                                Reason(error)));
   }
 }
 

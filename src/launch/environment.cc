@@ -36,12 +36,14 @@ struct Launcher {
   const char* rank;
   const char* size;
   const char* local_rank;
+  const char* local_size;
 };
 constexpr Launcher kLaunchers[] = {
-    {"RANK", "WORLD_SIZE", "LOCAL_RANK"},
-    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
-    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
-    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"},
+    {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+     "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"},
 };
 
 // A batch script under Slurm inherits rank 0 without being a step: nobody launched it as a rank.
@@ -49,20 +51,19 @@ bool IsSlurmBatchScript(const Launcher& launcher, const EnvironmentLookup& looku
   return std::string(launcher.rank) == "SLURM_PROCID" && !lookup("SLURM_STEP_ID");
 }
 
-TcpRendezvous MasterFromEnvironment(const LaunchedRank& launched) {
+Rendezvous MasterFromEnvironment(const LaunchedRank& launched) {
   if (!GetEnvironment("MASTER_ADDR") || !GetEnvironment("MASTER_PORT")) {
     throw UsageError(
         fmt::format("{} is set, so this process is rank {} of {}, and MASTER_ADDR and MASTER_PORT do not "
                     "say where the ranks meet; set both, the same for all ranks",
                     launched.launcher, launched.rank, launched.size));
   }
-  TcpRendezvous rendezvous;
-  rendezvous.host = *GetEnvironment("MASTER_ADDR");
-  rendezvous.port = ParseInteger("MASTER_PORT", *GetEnvironment("MASTER_PORT"), 1, 65535);
-  rendezvous.host_here = launched.rank == 0 && GetEnvironment("TORCHELASTIC_USE_AGENT_STORE") != "True";
+  const std::string host = *GetEnvironment("MASTER_ADDR");
+  const int port = ParseInteger("MASTER_PORT", *GetEnvironment("MASTER_PORT"), 1, 65535);
+  if (GetEnvironment("TORCHELASTIC_USE_AGENT_STORE") != "True")
+    return TokenRendezvous{host, port, GetEnvironment(kTokenVariable).value_or("")};
   // A store that outlives a restart must not show the ranks of before.
-  rendezvous.prefix = "swarmsync/" + GetEnvironment("TORCHELASTIC_RESTART_COUNT").value_or("0");
-  return rendezvous;
+  return TcpRendezvous{host, port, "swarmsync/" + GetEnvironment("TORCHELASTIC_RESTART_COUNT").value_or("0")};
 }
 
 }  // namespace
@@ -84,6 +85,7 @@ std::optional<LaunchedRank> DiscoverRank(const EnvironmentLookup& lookup) {
     launched.rank = ParseInteger(launcher.rank, *rank, 0, launched.size - 1);
     launched.local_rank =
         ParseInteger(launcher.local_rank, lookup(launcher.local_rank).value_or("0"), 0, kMost);
+    launched.all_here = lookup(launcher.local_size) == std::to_string(launched.size);
     return launched;
   }
   return std::nullopt;
@@ -97,6 +99,7 @@ std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& optio
   gloo.size = launched->size;
   gloo.timeout = options.timeout;
   gloo.interface = GetEnvironment("GLOO_SOCKET_IFNAME").value_or("");
+  gloo.one_host = launched->all_here;
   if (const auto store = GetEnvironment(kStoreVariable)) {
     gloo.rendezvous = FileRendezvous{*store};
   } else {

@@ -1,46 +1,19 @@
 // Ranks that a launcher started: the variables of torchrun, set by hand.
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <memory>
 
 #include "cli/tool.h"
+#include "support/child_process.h"
+#include "support/socket.h"
 
 namespace swarmsync::testing {
 namespace {
 
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
-
-// A TCP socket that listens on the loopback interface.
-class Listener {
- public:
-  Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(fd_, 1) != 0 ||
-        getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-      throw std::runtime_error("cannot listen");
-    }
-    port_ = ntohs(address.sin_port);
-  }
-  ~Listener() { close(fd_); }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
-  int port() const { return port_; }
-
- private:
-  int fd_;
-  int port_ = 0;
-};
-
-int FreePort() { return Listener().port(); }
 
 class LaunchedTest : public ToolTest {
  protected:
@@ -130,9 +103,10 @@ TEST_F(LaunchedTest, AnOutIsNeeded) {
 }
 
 TEST_F(LaunchedTest, AMasterPortThatIsTakenIsACommunicationError) {
-  const Listener taken;
-  const ToolResult result = RunTool(AsRank(Train("run", {"--timeout=10"})), Rank(0, 2, taken.port()));
-  ExpectOneLine(result, 4, {std::to_string(taken.port()), "taken", "MASTER_PORT"});
+  Socket taken;
+  const int port = taken.Listen();
+  const ToolResult result = RunTool(AsRank(Train("run", {"--timeout=10"})), Rank(0, 2, port));
+  ExpectOneLine(result, 4, {std::to_string(port), "taken", "MASTER_PORT"});
   EXPECT_LT(result.seconds, 10);
 }
 
@@ -147,14 +121,56 @@ TEST_F(LaunchedTest, ARankThatNeverComesIsACommunicationError) {
 }
 
 TEST_F(LaunchedTest, AMeetingPlaceThatDoesNotAnswerIsACommunicationError) {
-  const Listener silent;  // takes connections and says nothing
+  Socket silent;  // takes connections and says nothing
+  const int port = silent.Listen();
   for (const int rank : {0, 1}) {
-    Variables variables = Rank(rank, 2, silent.port());
+    Variables variables = Rank(rank, 2, port);
     variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";  // so that rank 0 does not serve the store itself
     const ToolResult result = RunTool(AsRank(Train("run", {"--timeout=2"})), variables);
-    ExpectOneLine(result, 4, {fmt::format("rank {} of 2", rank), std::to_string(silent.port()), "2 s"});
+    ExpectOneLine(result, 4, {fmt::format("rank {} of 2", rank), std::to_string(port), "2 s"});
     EXPECT_LT(result.seconds, 10);
   }
+}
+
+TEST_F(LaunchedTest, ARankWithAnotherTokenIsRefusedAndDisturbsNobody) {
+  const int port = FreePort();
+  const auto with_token = [&](int rank, const char* token) {
+    Variables variables = Rank(rank, 2, port);
+    variables["SWARMSYNC_TOKEN"] = token;
+    return variables;
+  };
+  const Arguments arguments = AsRank(Train("run"));
+  Tool first(arguments, with_token(0, "the token of this job"));
+  ExpectOneLine(RunTool(AsRank(Train("stale", {"--timeout=20"})), with_token(1, "the token of another job")),
+                4, {"rank 1 of 2", fmt::format("127.0.0.1:{}", port), "another token", "SWARMSYNC_TOKEN"});
+  EXPECT_TRUE(first.running());
+  Tool second(arguments, with_token(1, "the token of this job"));
+  EXPECT_EQ(first.Wait().exit_code, 0) << first.Wait().err;
+  EXPECT_EQ(second.Wait().exit_code, 0) << second.Wait().err;
+  EXPECT_THAT(first.Wait().err, HasSubstr("refused a connection from 127.0.0.1:"));
+}
+
+TEST_F(LaunchedTest, SeveralHostsNeedATokenAndAnInterface) {
+  Variables variables = Rank(0, 2, FreePort());
+  variables["MASTER_ADDR"] = "192.0.2.1";
+  ExpectOneLine(RunTool(AsRank(Train("run")), variables), 2, {"GLOO_SOCKET_IFNAME", "several hosts", "lo"});
+  variables["GLOO_SOCKET_IFNAME"] = "lo";
+  ExpectOneLine(RunTool(AsRank(Train("run")), variables), 2, {"SWARMSYNC_TOKEN", "openssl rand"});
+  variables["LOCAL_WORLD_SIZE"] = "2";  // all are here, so neither is needed
+  ExpectOneLine(RunTool(AsRank(Train("run", {"--timeout=1"})), variables), 4, {"rank 0 of 2", "within 1 s"});
+}
+
+TEST_F(LaunchedTest, TorchrunLaunchesRanks) {
+  const Arguments arguments = AsRank(Train("run", {"--seed=4"}));
+  std::vector<std::string> command{
+      SWARMSYNC_PYTHON,     "-m",          "torch.distributed.run", "--standalone",
+      "--nproc_per_node=2", "--no_python", "--redirects=9:1",       "--tee=9:1",
+      SWARMSYNC_TOOL};  // none for any rank: its default fails with Python 3.11
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  ChildProcess torchrun(command);
+  EXPECT_EQ(torchrun.Wait(), 0);
+  RunWell(Train("local", {"--seed=4"}));
+  EXPECT_TRUE(ReadFile(Path("run/model.safetensors")) == ReadFile(Path("local/model.safetensors")));
 }
 
 TEST_F(LaunchedTest, WhatRankZeroRefusesEndsAllRanks) {

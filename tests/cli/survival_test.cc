@@ -142,7 +142,7 @@ TEST_F(SurvivalTest, TwoAtOnce) {
 }
 
 TEST_F(SurvivalTest, AFrozenWorkerIsExpelledAfterTheTimeout) {
-  Tool tool(Long("run", {"--max-restarts=0", "--timeout=4"}), Environment());
+  Tool tool(Long("run", {"--max-restarts=0", "--timeout=4", "--progress=plain"}), Environment());
   const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
   ASSERT_EQ(pids.size(), 3u);
   const double frozen = MonotonicSeconds();
@@ -154,6 +154,8 @@ TEST_F(SurvivalTest, AFrozenWorkerIsExpelledAfterTheTimeout) {
   EXPECT_EQ(tool.Wait().exit_code, 0) << tool.Wait().err;
   ExpectWhole("run", 2, 1);
   EXPECT_THAT(Events("run")[0].at("reason").get<std::string>(), HasSubstr("worker 1 did not answer"));
+  EXPECT_THAT(tool.Wait().err, HasSubstr("rank 0 of 3 has waited 1.")) << "told before the timeout";
+  EXPECT_THAT(tool.Wait().err, HasSubstr("s for rank 1 in an exchange, and gives up after 4 s"));
 }
 
 TEST_F(SurvivalTest, BelowTheLeastNumberThereIsACheckpointAndExitCodeFour) {

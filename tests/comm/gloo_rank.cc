@@ -7,7 +7,8 @@
 //   for 100
 //            rounds more, and prints "done"
 //   traffic  compares what CountingCommunicator charges with what the kernel counted
-//   shared-check, shared-loop  the same through memory that the ranks share
+//   stall    the last rank is late; the others see that they wait for it
+//   shared-check, …  the same through memory that the ranks share
 // Exit codes: 0 all is well; 4 CommError, whose text is printed; 1 anything else.
 
 #include <ATen/ATen.h>
@@ -24,8 +25,11 @@
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <thread>
 
 #include "comm/collective_checks.h"
+#include "comm/long_waits.h"
+#include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/gloo.h"
@@ -112,6 +116,29 @@ void Traffic(Communicator& comm) {
                [&](Communicator& counting) { counting.AllGather(std::vector<double>(length / 2)); });
 }
 
+// The last rank comes late; the others see meanwhile that they wait for it.
+void Stall(Communicator& comm) {
+  const int late = comm.size() - 1;
+  comm.Barrier();
+  if (comm.rank() == late) {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    comm.Barrier();
+    return;
+  }
+  std::vector<Wait> seen;
+  std::thread watch([&] {
+    for (const double end = MonotonicSeconds() + 1.5; seen.empty() && MonotonicSeconds() < end;) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      seen = WaitsBegunBefore(MonotonicSeconds() - 0.5);
+    }
+  });
+  comm.Barrier();
+  watch.join();
+  Require(seen.size() == 1 && seen[0].rank == comm.rank() && seen[0].awaited == std::vector<int>{late},
+          "waits for the rank that is late");
+  Require(WaitsBegunBefore(MonotonicSeconds() + 1).empty(), "waits no more");
+}
+
 int Run(const std::vector<std::string>& arguments) {
   GlooOptions options;
   options.rank = std::stoi(arguments.at(2));
@@ -120,7 +147,7 @@ int Run(const std::vector<std::string>& arguments) {
   if (arguments.at(5) == "file") {
     options.rendezvous = FileRendezvous{arguments.at(6)};
   } else {
-    options.rendezvous = TcpRendezvous{"127.0.0.1", std::stoi(arguments.at(6)), options.rank == 0, "test"};
+    options.rendezvous = TokenRendezvous{"127.0.0.1", std::stoi(arguments.at(6)), "the token of this test"};
   }
   std::unique_ptr<Communicator> comm = ConnectGloo(options);
   const std::string shared = "shared-";
@@ -136,6 +163,8 @@ int Run(const std::vector<std::string>& arguments) {
     CheckCollectives(*comm);
   } else if (mode == "loop") {
     Loop(*comm);
+  } else if (mode == "stall") {
+    Stall(*comm);
   } else if (mode == "traffic") {
     Traffic(*comm);
   } else {

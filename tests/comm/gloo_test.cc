@@ -2,11 +2,8 @@
 
 #include "swarmsync/comm/gloo.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -15,6 +12,7 @@
 
 #include "support/child_process.h"
 #include "support/errors.h"
+#include "support/socket.h"
 #include "support/test_name.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -24,44 +22,9 @@ namespace swarmsync {
 namespace {
 
 using testing::ChildProcess;
+using testing::FreePort;
 using testing::MessageOf;
-
-// A TCP socket of the test's own on 127.0.0.1.
-class Socket {
- public:
-  Socket() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  ~Socket() { close(fd_); }
-  Socket(Socket&& other) : fd_(std::exchange(other.fd_, -1)) {}
-
-  // Listens on a free port and returns it.
-  int Listen() {
-    sockaddr_in address = Address(0);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(fd_, 1), 0);
-    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    return ntohs(address.sin_port);
-  }
-  void Connect(int port) {
-    const sockaddr_in address = Address(port);
-    EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0) << port;
-  }
-  void Send(const std::string& bytes) {
-    EXPECT_GE(send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL), 0);
-  }
-
- private:
-  static sockaddr_in Address(int port) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-  }
-  int fd_;
-};
-
-int FreePort() { return Socket().Listen(); }
+using testing::Socket;
 
 // The TCP ports on which a process listens, from its open files and the kernel's table.
 std::set<int> ListeningPorts(pid_t pid) {
@@ -155,6 +118,9 @@ TEST_P(GlooTrafficTest, TheKernelSendsWhatTheLedgerSays) {
   Group("traffic", GetParam(), 60).StartAll().ExpectSuccess();
 }
 
+TEST(Gloo, ShowsWhomItWaitsFor) { Group("stall", 3, 60).StartAll().ExpectSuccess(); }
+TEST(Gloo, ShowsWhomItWaitsForInSharedMemory) { Group("shared-stall", 3, 60).StartAll().ExpectSuccess(); }
+
 TEST(Gloo, MeetsOverTcp) { Group("check", 3, 60, Group::Meet::kTcp).StartAll().ExpectSuccess(); }
 
 class GlooFault : public ::testing::TestWithParam<const char*> {};
@@ -205,7 +171,7 @@ TEST(GlooFaults, AStoreThatIsNotThereEndsTheRendezvousAfterTheTimeout) {
   const double begin = MonotonicSeconds();
   const int port = FreePort();
   const std::string message = MessageOf<CommError>([&] {
-    ConnectGloo({1, 2, TcpRendezvous{"127.0.0.1", port, false, ""}, std::chrono::seconds(1), ""});
+    ConnectGloo({1, 2, TokenRendezvous{"127.0.0.1", port, ""}, std::chrono::seconds(1), ""});
   });
   EXPECT_LT(MonotonicSeconds() - begin, 1 + 30);
   EXPECT_NE(message.find(fmt::format("at 127.0.0.1:{} within 1 s", port)), std::string::npos) << message;
@@ -215,17 +181,30 @@ TEST(GlooFaults, APortThatIsTakenIsCalledTaken) {
   Socket other;
   const int port = other.Listen();
   const std::string message = MessageOf<CommError>([&] {
-    ConnectGloo({0, 1, TcpRendezvous{"127.0.0.1", port, true, ""}, std::chrono::seconds(5), ""});
+    ConnectGloo({0, 1, TokenRendezvous{"127.0.0.1", port, ""}, std::chrono::seconds(5), ""});
   });
   EXPECT_NE(message.find(fmt::format("127.0.0.1:{}", port)), std::string::npos) << message;
   EXPECT_NE(message.find("the port is taken"), std::string::npos) << message;
 }
 
-TEST(GlooFaults, AnInterfaceThatIsNotThereIsACommError) {
+TEST(GlooFaults, AnInterfaceThatIsNotThereIsNamedBesideThoseThatAre) {
   const PrivateDirectory directory;
-  MessageOf<CommError>([&] {
+  const std::string message = MessageOf<UsageError>([&] {
     ConnectGloo({0, 1, FileRendezvous{directory.path() / "rendezvous"}, std::chrono::seconds(5), "nosuch0"});
   });
+  EXPECT_NE(message.find("'nosuch0'"), std::string::npos) << message;
+  EXPECT_NE(message.find("lo"), std::string::npos) << message;
+}
+
+TEST(GlooFaults, SeveralHostsNeedAnInterfaceAndAToken) {
+  const auto message_of = [](const std::string& token, const std::string& interface) {
+    return MessageOf<UsageError>([&] {
+      ConnectGloo({0, 2, TokenRendezvous{"192.0.2.1", 29500, token}, std::chrono::seconds(1), interface});
+    });
+  };
+  EXPECT_NE(message_of("0123456789abcdef", "").find("GLOO_SOCKET_IFNAME"), std::string::npos);
+  EXPECT_NE(message_of("", "lo").find("SWARMSYNC_TOKEN has 0 characters"), std::string::npos);
+  EXPECT_NE(message_of("short", "lo").find("at least 16"), std::string::npos);
 }
 
 TEST(Gloo, RefusesImpossibleRanks) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,28 +15,42 @@ namespace swarmsync {
 struct FileRendezvous {        // a file in a directory that only this user can read; for one host
   std::filesystem::path file;  // must not exist when the first rank comes
 };
-struct TcpRendezvous {  // a c10d TCPStore, as PyTorch's launchers use it
+// A store that lets in who knows the job's token, and each rank once; rank 0 serves it, on the interface. On
+// several hosts there must be a token.
+struct TokenRendezvous {
+  std::string host;  // of rank 0
+  int port = 0;
+  std::string token;
+};
+// A c10d TCPStore that a launcher of PyTorch's serves. It trusts whoever connects.
+struct TcpRendezvous {
   std::string host;
   int port = 0;
-  bool host_here = false;  // this process serves the store
-  std::string prefix;      // separates this group's keys from others in the same store
+  std::string prefix;  // separates this group's keys from others in the same store
 };
+
+using Rendezvous = std::variant<FileRendezvous, TokenRendezvous, TcpRendezvous>;
+
+constexpr std::size_t kLeastTokenSize = 16;  // of ranks on several hosts, in characters
 
 struct GlooOptions {
   int rank = 0;
   int size = 1;
-  std::variant<FileRendezvous, TcpRendezvous> rendezvous;
+  Rendezvous rendezvous;
   std::chrono::duration<double> timeout =
       std::chrono::seconds(60);  // for the rendezvous and every collective
-  std::string interface;  // network interface to listen on; "": loopback for a file or a loopback host,
-                          // else the one that this host's name resolves to
+  // Network interface to listen on. "" means loopback, and is for ranks on one host: those that meet in a
+  // file or at a loopback address, and where `one_host` says so.
+  std::string interface;
+  bool one_host = false;
 };
 
 // Joins a group through libtorch's c10d with Gloo. Its all-reduce, its broadcast of large tensors and its
 // gathers are made of Gloo's messages between two ranks: each rank adds up a part of the tensor for all, and
 // a broadcast goes along a chain, both in pieces of up to 4 MiB. Tensors on a GPU, which each rank then needs
 // one of its own of, travel by NCCL, where libtorch has it; their group is made when the first comes.
-// Collective. Throws CommError when the others do not come within the timeout, a port is taken, …
+// Collective. Throws UsageError where several hosts have no token or no interface, CommError when the others
+// do not come within the timeout, a port is taken, …
 std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options);
 
 // Whether this build has NCCL. Pure.

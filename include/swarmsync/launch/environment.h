@@ -21,7 +21,8 @@ struct LaunchedRank {
   int rank = 0;
   int size = 1;
   int local_rank = 0;
-  std::string launcher;  // which variables said so, such as "RANK" or "OMPI_COMM_WORLD_RANK"
+  bool all_here = false;  // all ranks are on this host, as far as the launcher says
+  std::string launcher;   // which variables said so, such as "RANK" or "OMPI_COMM_WORLD_RANK"
 };
 
 // Looks for the variables of, in this order: torchrun and swarmsync's own workers (RANK, WORLD_SIZE,
@@ -33,10 +34,14 @@ struct ConnectOptions {
   std::chrono::duration<double> timeout = std::chrono::seconds(60);
 };
 
+// The secret by which the ranks of a job know each other.
+constexpr const char* kTokenVariable = "SWARMSYNC_TOKEN";
+
 // The group that this process was launched into; a world of one when no launcher is seen. The ranks meet at
-// MASTER_ADDR:MASTER_PORT (where torchrun's agent hosts the store, if TORCHELASTIC_USE_AGENT_STORE says so,
-// else rank 0), or, started by swarmsync, through the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the
-// network interface. Ranks that are all on one host talk through memory that they share
+// MASTER_ADDR:MASTER_PORT, where rank 0 serves a store that asks for SWARMSYNC_TOKEN (or torchrun's agent
+// serves its own, which does not, if TORCHELASTIC_USE_AGENT_STORE says so); or, started by swarmsync, through
+// the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the network interface; ranks on several hosts must have
+// one, and a token. Ranks that are all on one host talk through memory that they share
 // (comm/shared_memory.h). Collective. Throws UsageError for bad variables, CommError when the ranks do not
 // meet in time.
 std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& options = {});
