@@ -12,16 +12,21 @@
 #include <utility>
 
 #include "base/file_descriptor.h"
+#include "base/write_faults.h"
 #include "swarmsync/base/error.h"
 
 namespace swarmsync {
 namespace {
+
+WriteFault write_fault;
 
 [[noreturn]] void FailToRead(const std::filesystem::path& path) {
   throw DataError(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
 }
 
 }  // namespace
+
+void SetWriteFault(WriteFault fault) { write_fault = std::move(fault); }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -43,7 +48,8 @@ MappedFile::~MappedFile() {
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   std::string name = path_.string() + ".XXXXXX";
-  fd_ = mkostemp(name.data(), O_CLOEXEC);
+  errno = write_fault ? write_fault(path_) : 0;
+  if (errno == 0) fd_ = mkostemp(name.data(), O_CLOEXEC);
   temporary_ = name;
   if (fd_ < 0) Fail("create");
 }

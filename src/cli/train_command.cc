@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <exception>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -24,6 +26,7 @@
 #include "cli/resumed_config.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
+#include "comm/faults.h"
 #include "model/torchscript.h"
 #include "report/run_report.h"
 #include "swarmsync/base/clock.h"
@@ -208,7 +211,7 @@ void Conclude(const TrainConfig& config) {
   PrintSummary(config);
 }
 
-// Shows what rank 0 tells.
+// Shows what ranks tell. Any thread.
 class StatusPrinter {
  public:
   explicit StatusPrinter(const TrainConfig& config)
@@ -216,11 +219,13 @@ class StatusPrinter {
   ~StatusPrinter() { printer_.Finish(); }
 
   void Show(const Status& status) {
+    const std::lock_guard<std::mutex> lock(mutex_);
     if (const auto* progress = std::get_if<Progress>(&status)) printer_.Show(*progress);
     if (const auto* note = std::get_if<StatusNote>(&status)) printer_.Note(note->line);
   }
 
  private:
+  std::mutex mutex_;
   ProgressPrinter printer_;
 };
 
@@ -261,13 +266,21 @@ void RunProcesses(const TrainConfig& config, double started) {
   Supervise(PlanLocalWorkers(plan), hooks, survival);
 }
 
+// Those that SWARMSYNC_FAULTS wants. Each happens in a worker's first life only.
+std::vector<Fault> FaultsFromEnvironment() {
+  return ParseFaults(GetEnvironment(kFaultsVariable).value_or(""));
+}
+
 void RunThreads(const TrainConfig& config, const ModelRegistry& models, double started, const Dataset& data) {
   const StopSignals signals;
   ThreadWorld world(static_cast<int>(config.workers), std::chrono::duration<double>(config.timeout));
   StatusPrinter printer(config);
   const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), 0);
+  const std::vector<Fault> all_faults = FaultsFromEnvironment();
+  std::deque<Faults> faults;
+  for (int rank = 0; rank < config.workers; ++rank) faults.emplace_back(all_faults, rank);
   world.Run([&](int rank) {
-    const auto comm = world.Connect(rank);
+    const auto comm = faults[static_cast<std::size_t>(rank)].In(world.Connect(rank));
     RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
                        StopSignals::Check, data, device, /*commits=*/true});
   });
@@ -276,7 +289,8 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
 void RunLaunched(TrainConfig config, const ModelRegistry& models, double started, int local_rank) {
   SilenceLibraryLogs();
-  const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+  Faults faults(FaultsFromEnvironment(), DiscoverRank(GetEnvironment)->rank);
+  const auto comm = faults.In(ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)}));
   const at::Device device = DeviceOfLaunched(config, *comm, local_rank);
   const StopSignals signals;
   std::string failure;
@@ -306,6 +320,7 @@ void RunLaunched(TrainConfig config, const ModelRegistry& models, double started
 int Train(const CLI::App& command, TrainConfig given, const CommandContext& context) {
   DieWithParent();
   RefuseZero(command);
+  FaultsFromEnvironment();  // what is wrong with them is said before anything begins
   if (!given.resume.empty()) given = ResumedConfig(given, command);
   if (const auto launched = DiscoverRank(GetEnvironment)) {
     if (command.get_option("--workers")->count() > 0) {
@@ -356,10 +371,10 @@ int Train(const CLI::App& command, TrainConfig given, const CommandContext& cont
 // Worlds as the supervisor says.
 class SupervisedWorlds final : public Worlds {
  public:
-  explicit SupervisedWorlds(SupervisedWorld world) : world_(std::move(world)) {}
+  SupervisedWorlds(SupervisedWorld world, Faults& faults) : world_(std::move(world)), faults_(faults) {}
 
   World Next(const std::string& why) override {
-    auto comm = world_.Next(why);
+    auto comm = faults_.In(world_.Next(why));
     const Generation& generation = world_.generation();
     return {std::move(comm), generation.number, generation.reason, generation.last};
   }
@@ -368,6 +383,7 @@ class SupervisedWorlds final : public Worlds {
 
  private:
   SupervisedWorld world_;
+  Faults& faults_;
 };
 
 // The process that RunProcesses() starts. What is wrong goes to the supervisor; the log has it too.
@@ -386,17 +402,20 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
     const std::chrono::duration<double> timeout(config.timeout);
     const auto tell = [&](const Status& status) { SendStatus(status_fd, status); };
     const std::string world = GetEnvironment(kWorldVariable).value_or("");
+    const int worker = std::stoi(GetEnvironment("RANK").value_or("0"));
+    const bool joins = GetEnvironment(kJoinsVariable) == "1";
+    Faults faults(joins ? std::vector<Fault>() : FaultsFromEnvironment(), worker);
     if (world.empty()) {
-      const auto comm = ConnectFromEnvironment({timeout});
+      const auto comm = faults.In(ConnectFromEnvironment({timeout}));
       const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), comm->rank());
       RunWorker(config,
                 {*comm, context.models, started, tell, nullptr, std::nullopt, device, /*commits=*/true});
     } else {
-      const bool joins = GetEnvironment(kJoinsVariable) == "1";
-      SupervisedWorlds worlds({world, std::stoi(GetEnvironment("RANK").value_or("0")), joins, timeout,
+      SupervisedWorlds worlds({world, worker, joins, timeout,
                                [&](int generation, const std::string& why) {
                                  tell(StatusWaiting{generation, why});
-                               }});
+                               }},
+                              faults);
       const auto nobody = ThreadWorld(1).Connect(0);
       RunWorkerThrough(worlds, config,
                        {*nobody, context.models, joins ? MonotonicSeconds() : started, tell, nullptr,
