@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/first_line.h"
+#include "base/print.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "swarmsync/base/clock.h"
@@ -18,7 +19,7 @@ namespace swarmsync {
 namespace {
 
 int PrintError(const std::string& message, int exit_code) {
-  fmt::print(stderr, "swarmsync: {}\n", message);
+  Say(message);
   return exit_code;
 }
 
@@ -55,7 +56,7 @@ int Guarded(const Action& action, const bool& verbose) {
 
 }  // namespace
 
-void PrintWarning(const std::string& warning) { fmt::print(stderr, "swarmsync: warning: {}\n", warning); }
+void PrintWarning(const std::string& warning) { Say("warning: " + warning); }
 
 int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models) {
   CommandContext context{models, MonotonicSeconds(), {}};

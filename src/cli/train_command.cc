@@ -19,6 +19,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "base/print.h"
 #include "cli/blas.h"
 #include "cli/commands.h"
 #include "cli/library_logs.h"
@@ -392,8 +393,7 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   const double started = std::stod(GetEnvironment(kStartedVariable).value_or("0"));
   const auto fail = [&](ExitCode code, const std::string& message) {
     SendStatus(status_fd, StatusFailure{code, message});
-    fmt::print(stderr, "swarmsync: {}\n", message);
-    std::fflush(stderr);
+    Say(message);
     // Not exit(): a group that has failed may have threads that never end.
     std::_Exit(static_cast<int>(code));
   };

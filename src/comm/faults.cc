@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/numbers.h"
+#include "base/print.h"
 #include "base/write_faults.h"
 #include "comm/passing_communicator.h"
 #include "swarmsync/base/error.h"
@@ -64,9 +65,8 @@ struct Faults::State {
   std::int64_t collectives = 0;
   std::atomic<std::int64_t> files{0};
 
-  void Say(const Fault& fault, std::int64_t at) const {
-    fmt::print(stderr, "swarmsync: fault: worker {}: {} at {}\n", worker, ToString(fault.kind), at);
-    std::fflush(stderr);
+  void Tell(const Fault& fault, std::int64_t at) const {
+    Say(fmt::format("fault: worker {}: {} at {}", worker, ToString(fault.kind), at));
   }
 
   // Whether what the collective that begins now receives is to be damaged.
@@ -77,7 +77,7 @@ struct Faults::State {
       const bool waits = fault.kind == FaultKind::kCorrupt && !receives_tensor;
       if (collectives < fault.at || waits) continue;
       fault.at = std::numeric_limits<std::int64_t>::max();
-      Say(fault, collectives);
+      Tell(fault, collectives);
       switch (fault.kind) {
         case FaultKind::kKill:
           kill(getpid(), SIGKILL);
@@ -104,7 +104,7 @@ struct Faults::State {
     const std::int64_t file = ++files;
     for (const Fault& fault : of_files) {
       if (file < fault.at || file >= fault.at + static_cast<std::int64_t>(fault.amount)) continue;
-      Say(fault, file);
+      Tell(fault, file);
       return ENOSPC;
     }
     return 0;

@@ -24,6 +24,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "base/first_line.h"
+#include "base/print.h"
 #include "comm/add_up.h"
 #include "comm/interface.h"
 #include "comm/long_waits.h"
@@ -403,7 +404,7 @@ class TokenStore : public c10d::Store {
     server.token = rendezvous.token;
     server.size = options.size;
     server.patience = std::min(server.patience, options.timeout);
-    server.on_refused = [](const std::string& line) { fmt::print(stderr, "swarmsync: {}\n", line); };
+    server.on_refused = Say;
     return std::make_unique<StoreServer>(std::move(server));
   }
 

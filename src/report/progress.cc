@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/print.h"
 #include "swarmsync/base/clock.h"
 
 namespace swarmsync {
@@ -67,26 +68,23 @@ void ProgressPrinter::Show(const Progress& progress) {
   if (!last && now - last_shown_ < (style_ == ProgressStyle::kBar ? kBarSeconds : kPlainSeconds)) return;
   last_shown_ = now;
   if (style_ == ProgressStyle::kPlain) {
-    fmt::print(stream_, "{}\n", FormatPlain(progress));
+    PrintText(stream_, FormatPlain(progress) + "\n");
   } else {
     const std::string bar = FormatBar(progress, Columns(stream_));
-    fmt::print(stream_, "\r{:<{}}", bar, bar_width_);  // overwrites all of a longer line
+    PrintText(stream_, fmt::format("\r{:<{}}", bar, bar_width_));  // overwrites all of a longer line
     bar_width_ = bar.size();
   }
-  std::fflush(stream_);
 }
 
 void ProgressPrinter::Note(const std::string& line) {
   if (style_ == ProgressStyle::kNone) return;
-  fmt::print(stream_, "{}{:<{}}\n", bar_width_ > 0 ? "\r" : "", line, bar_width_);
+  PrintText(stream_, fmt::format("{}{:<{}}\n", bar_width_ > 0 ? "\r" : "", line, bar_width_));
   bar_width_ = 0;
-  std::fflush(stream_);
 }
 
 void ProgressPrinter::Finish() {
-  if (bar_width_ > 0) fmt::print(stream_, "\n");
+  if (bar_width_ > 0) PrintText(stream_, "\n");
   bar_width_ = 0;
-  std::fflush(stream_);
 }
 
 }  // namespace swarmsync

@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <optional>
 #include <set>
 
 #include "cli/tool.h"
+#include "support/child_process.h"
 
 namespace swarmsync::testing {
 namespace {
@@ -76,6 +79,46 @@ TEST_F(FaultsTest, AWorkersOwnFailureIsTold) {
   const ToolResult& result = tool.Wait();
   ExpectAllGone(pids);
   ExpectOneLine(result, 4, {fmt::format("worker 1 (pid {})", pids[1]), "signal 11", Log("run", 1)});
+}
+
+// As on a full disk, but that it is full for files of some size only.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limited{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limited);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  sighandler_t handler_;
+  rlimit before_{};
+};
+
+TEST_F(FaultsTest, RecordsThatCannotBeWrittenEndTheRunInALine) {
+  for (const char* backend : {"--backend=processes", "--backend=threads"}) {
+    std::optional<Tool> tool;
+    {
+      const FileSizeLimit limit(20'000);
+      tool.emplace(TrainForLong("run", {"--log-every=1", "--overwrite", backend}), Environment());
+    }
+    ExpectOneLine(tool->Wait(), 1, {"cannot write", Path("run/metrics.jsonl"), "disk"});
+    ExpectNoResults("run");
+  }
+}
+
+TEST_F(FaultsTest, AnErrorOutputThatIsFullEndsNothing) {
+  std::string command = SWARMSYNC_TOOL;
+  for (const std::string& argument : Train("run", {"--progress=plain"})) command += " '" + argument + "'";
+  ChildProcess shell({"/bin/sh", "-c", command + " 2>/dev/full"});
+  EXPECT_EQ(shell.Wait(), 0);
+  EXPECT_TRUE(fs::exists(Path("run/summary.json")));
 }
 
 TEST_F(FaultsTest, SignalsStopTheRunWithinTwoSeconds) {
