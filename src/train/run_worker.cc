@@ -288,10 +288,12 @@ class Recorder : public TrainObserver {
     if (metrics_) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes_));
   }
 
-  void OnWorld(const World& world, std::int64_t step) {
+  void OnWorld(const World& world, std::int64_t step, double epoch, std::int64_t round) {
     const Json event = {{"generation", world.generation},
                         {"workers", world.comm->size()},
                         {"step", step},
+                        {"epoch", epoch},
+                        {"round", round},
                         {"reason", world.reason}};
     membership_events_.push_back(event);
     Json record = {{"event", "membership"}};
@@ -458,12 +460,14 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
 
 // Goes on where the members of the world before this one were. Returns whether any of them had begun.
 // Collective.
-bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& device, Trainer& trainer,
-              Synchronizer& sync, Recorder& recorder) {
+bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& device,
+              const ShardedSampler& sampler, Trainer& trainer, Synchronizer& sync, Recorder& recorder) {
   const World& world = survivor.world();
   if (world.generation == 1) return false;
   const bool begun = survivor.TakeOver(trainer, recorder, device);
-  recorder.OnWorld(world, sync.steps());
+  recorder.OnWorld(world, sync.steps(),
+                   static_cast<double>(sync.steps()) / static_cast<double>(sampler.steps_per_epoch()),
+                   sync.rounds());
   if (!world.last) return begun;
   std::string kept = "nothing had been trained yet";
   if (begun) {
@@ -531,7 +535,7 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   bool begun = false;  // whether the trainer has what the worker has learned
   try {
     const bool goes_on =
-        survivor != nullptr && TakeOver(*survivor, config, context.device, trainer, *sync, recorder);
+        survivor != nullptr && TakeOver(*survivor, config, context.device, sampler, trainer, *sync, recorder);
     if (!goes_on && !config.resume.empty()) Resume(config, context, params, trainer, *sync, recorder);
     comm.Barrier();
     begun = true;

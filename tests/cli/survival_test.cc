@@ -59,6 +59,11 @@ class SurvivalTest : public ToolTest {
     EXPECT_EQ(summary.at("membership_events").size(), static_cast<std::size_t>(events))
         << summary.at("membership_events");
     EXPECT_EQ(Events(out).size(), static_cast<std::size_t>(events));
+    for (const Json& event : Events(out)) {
+      EXPECT_GE(event.at("epoch"), 0) << event;
+      EXPECT_LE(event.at("epoch"), summary.at("epochs")) << event;
+      EXPECT_LE(event.at("round"), summary.at("rounds")) << event;
+    }
     EXPECT_EQ(ReadJson(Path(out) / "workers.json").size(), static_cast<std::size_t>(workers));
     EXPECT_GT(summary.at("test_accuracy"), 0.5);
     EXPECT_TRUE(fs::exists(Path(out) / "report.html"));
