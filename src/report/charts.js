@@ -181,6 +181,18 @@ const drawnScale = (axis, room, [least, most]) => ({
   }),
 });
 
+// With the borders in view, unless a part is enlarged.
+function horizontalScale(chart) {
+  const [least, most] = reach(chart.series, ({ x }) => [x]);
+  const places = chart.lines.map(({ x }) => x);
+  if (places.length === 0) return drawnScale(chart.x, 1.3, [least, most]);
+  return {
+    time: false,
+    range: (plot, min, max) =>
+      min === least && max === most ? [Math.min(least, ...places), Math.max(most, ...places)] : [min, max],
+  };
+}
+
 // Unless it is logarithmic, the vertical scale has room for the intervals, too, of what is shown.
 function verticalScale(chart) {
   if (chart.y.log)
@@ -215,11 +227,12 @@ function reach(series, values) {
 
 // ---- charts
 //
-// A chart is { title, says, label, x, y, near, series },
+// A chart is { title, says, label, x, y, near, series, borders },
 // a series { name, style, points, marks, joined, apart }, a point { x, y, half, note, mark }.
 // near: within how many pixels the mouse finds a point; marks: a shape at every point; joined: the line
 // follows the order of the points, not of x; apart: how far beside its place, in hundredths of the width,
 // the series is drawn so that intervals do not cover each other.
+// borders: { says, lines }, vertical lines { x, name } in their order, and what they mean.
 
 const charts = new Set();
 
@@ -241,6 +254,8 @@ function addChart(parent, chart) {
   if (chart.series.length === 0) return;
   if (typeof chart.y === "function") chart.y = chart.y(chart.series);
   const box = el("div", { class: "plot" });
+  chart.lines = (chart.borders?.lines ?? []).filter(({ x }) => has(x));
+  if (chart.lines.length > 0) chart.says += ` ${chart.borders.says}`;
   const scaleNote = chart.y.log ? " The vertical scale is logarithmic." : "";
   parent.append(
     el(
@@ -281,11 +296,7 @@ function draw(chart, box) {
       width: box.clientWidth || 320,
       height: 280,
       scales: {
-        x: drawnScale(
-          chart.x,
-          1.3,
-          reach(chart.series, ({ x }) => [x]),
-        ),
+        x: horizontalScale(chart),
         y: verticalScale(chart),
       },
       axes: [drawnAxis(chart.x, "x", chart.label), drawnAxis(chart.y, "y")],
@@ -299,6 +310,7 @@ function draw(chart, box) {
         ...chart.series.map((one) => drawnSeries(chart, one)),
       ],
       hooks: {
+        drawAxes: [(plot) => drawBorders(plot, chart.lines)],
         drawSeries: [(plot, index) => drawMarks(plot, chart.series[index - 1])],
         ready: [(plot) => makeAccessible(plot, chart), (plot) => reserveRoom(plot, chart)],
       },
@@ -328,6 +340,42 @@ function pointText(chart, point) {
   if (!point) return missing;
   if (point.note) return `${chart.y.format(point.y)} (${point.note})`;
   return has(point.half) ? percentWithin(point.y, point.half) : chart.y.format(point.y);
+}
+
+// Behind the data, with the names above; names that would touch become one: "2–4".
+function drawBorders(plot, lines) {
+  const { ctx, bbox } = plot;
+  const pixel = devicePixelRatio;
+  const shown = lines
+    .map(({ x, name }) => ({ place: Math.floor(plot.valToPos(x, "x", true)) + pixel / 2, name }))
+    .filter(({ place }) => place >= bbox.left && place <= bbox.left + bbox.width);
+  if (shown.length === 0) return;
+
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = inCss("quiet");
+  ctx.lineWidth = pixel;
+  ctx.setLineDash([4 * pixel, 3 * pixel]);
+  for (const { place } of shown) ctx.stroke(new Path2D(`M${place} ${bbox.top}v${bbox.height}`));
+  ctx.font = `${11 * pixel}px system-ui, sans-serif`;
+  ctx.textAlign = "center";
+  ctx.textBaseline = "bottom";
+  for (const { place, text } of withoutTouching(ctx, shown)) ctx.fillText(text, place, bbox.top - 2 * pixel);
+  ctx.restore();
+}
+
+function withoutTouching(ctx, shown) {
+  const groups = [];
+  const textOf = ({ first, last }) => (first === last ? first.name : `${first.name}\u2013${last.name}`);
+  const middle = ({ first, last }) => (first.place + last.place) / 2;
+  const half = (group) => ctx.measureText(textOf(group)).width / 2 + 3 * devicePixelRatio;
+  const touch = (a, b) => middle(b) - middle(a) < half(a) + half(b);
+  for (const line of [...shown].sort((a, b) => a.place - b.place)) {
+    let group = { first: line, last: line };
+    while (groups.length > 0 && touch(groups[groups.length - 1], group))
+      group = { first: groups.pop().first, last: line };
+    groups.push(group);
+  }
+  return groups.map((group) => ({ place: middle(group), text: textOf(group) }));
 }
 
 function drawMarks(plot, one) {

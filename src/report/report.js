@@ -132,12 +132,15 @@ function trainReport(report) {
     ["Test loss", digits(run.test_loss)],
     ["Training loss, last epoch", digits(run.train_loss)],
     ["Exchanges", whole(run.rounds)],
+    ["Membership changes", run.membership?.count > 0 ? whole(run.membership.count) : missing],
     ["Sent by each worker", bytes(run.bytes_sent_per_worker)],
     ["Time", run.seconds ? time(totalTime(run.seconds)) : missing],
     ["Samples a second, all workers", whole(run.samples_per_second)],
   ]);
   section("Training", (body) => learningCharts(body, run));
-  section("The swarm", (body) => swarmCharts(body, run.exchanges ?? []));
+  section("The swarm", (body) => swarmCharts(body, run));
+  section("Membership", (body) => membership(body, run.membership));
+  section("Checkpoints that failed", (body) => failedCheckpoints(body, run.failed_checkpoints));
   section("Where the time went", (body) =>
     timeBars(body, [{ name: run.sync ?? "this run", seconds: run.seconds }]),
   );
@@ -173,6 +176,7 @@ function learningCharts(body, run) {
         points(run.epochs, (item) => item.test_loss),
       ),
     ],
+    borders: generations(run, (event) => event.epoch),
   });
   addChart(grid, {
     title: "Accuracy (%)",
@@ -192,11 +196,13 @@ function learningCharts(body, run) {
         points(run.epochs, (item) => item.test_accuracy),
       ),
     ],
+    borders: generations(run, (event) => event.epoch),
   });
   if (grid.children.length > 0) body.append(grid);
 }
 
-function swarmCharts(body, exchanges) {
+function swarmCharts(body, run) {
+  const exchanges = run.exchanges ?? [];
   const grid = el("div", { class: "charts" });
   body.append(
     ...[leftOutNote(exchanges), bestNote(exchanges)].filter(Boolean).map((text) => el("p", {}, text)),
@@ -216,6 +222,7 @@ function swarmCharts(body, exchanges) {
         points(exchanges, (item) => item[key]),
       ),
     ),
+    borders: generations(run, (event) => event.epoch),
   });
   addChart(grid, {
     title: "Fitness of each worker",
@@ -224,9 +231,16 @@ function swarmCharts(body, exchanges) {
     y: fittingAxis,
     says: "The training loss of each worker in each round; lower is better. Marks: the best of a round.",
     series: fitnessSeries(exchanges),
+    borders: generations(run, (event) => event.round + 0.5),
   });
   if (grid.children.length > 0) body.append(grid);
 }
+
+// Where each generation of the workers begins; x: of an event of the membership.
+const generations = (run, x) => ({
+  says: "Dashed lines: where another generation of workers begins.",
+  lines: (run.membership?.first ?? []).map((event) => ({ x: x(event), name: plain(event.generation) })),
+});
 
 function fitnessSeries(exchanges) {
   const workers = exchanges.reduce((most, { fitness }) => Math.max(most, fitness?.length ?? 0), 0);
@@ -265,6 +279,51 @@ function bestNote(exchanges) {
   if (bests.length === 0) return null;
   const [[rank, count]] = countByWorker(bests);
   return `Worker ${rank} was the best most often: in ${whole(count)} of ${plural(bests.length, "round")}.`;
+}
+
+// events: { count, first }
+function eventTable(body, columns, { count, first }) {
+  body.append(sheet(columns, first));
+  if (count > first.length) {
+    const more = `The first ${whole(first.length)}; there were ${whole(count - first.length)} more.`;
+    body.append(el("p", { class: "quiet" }, more));
+  }
+}
+
+function membership(body, events) {
+  if (!(events?.count > 0)) return;
+  body.append(
+    el(
+      "p",
+      {},
+      `The workers changed ${events.count === 1 ? "once" : `${whole(events.count)} times`}. Each generation ` +
+        "begins where the one before it ended; its workers are numbered anew, and its epochs may have another " +
+        "number of steps.",
+    ),
+  );
+  eventTable(
+    body,
+    [
+      { name: "Generation", number: true, head: true, cell: (event) => plain(event.generation) },
+      { name: "Step", number: true, cell: (event) => whole(event.step) },
+      { name: "Epoch", number: true, cell: (event) => plain(event.epoch) },
+      { name: "Workers in it", number: true, cell: (event) => whole(event.workers) },
+      { name: "Reason", text: true, cell: (event) => event.reason ?? missing },
+    ],
+    events,
+  );
+}
+
+function failedCheckpoints(body, events) {
+  if (!(events?.count > 0)) return;
+  eventTable(
+    body,
+    [
+      { name: "Step", number: true, head: true, cell: (event) => whole(event.step) },
+      { name: "Reason", text: true, cell: (event) => event.reason ?? missing },
+    ],
+    events,
+  );
 }
 
 // ---- the report of a comparison

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <sstream>
 
@@ -16,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // What a chart can show and a page can hold.
-constexpr std::size_t kMostLosses = 1000, kMostExchanges = 500, kMostEpochs = 1000;
+constexpr std::size_t kMostLosses = 1000, kMostExchanges = 500, kMostEpochs = 1000, kMostEvents = 200;
 
 Json EpochForReport(const Json& record) {
   Json epoch = {{"epoch", record.at("epoch")}, {"train_loss", record.at("train_loss")}};
@@ -26,6 +27,12 @@ Json EpochForReport(const Json& record) {
     epoch[fmt::format("{}_loss", set)] = record.at(set).at("loss");
   }
   return epoch;
+}
+
+// All are counted, and the first are listed.
+Json EventsForReport(const std::vector<Json>& events) {
+  const auto listed = static_cast<std::ptrdiff_t>(std::min(events.size(), kMostEvents));
+  return {{"count", events.size()}, {"first", std::vector<Json>(events.begin(), events.begin() + listed)}};
 }
 
 Json ReadJson(const std::filesystem::path& path) {
@@ -69,11 +76,15 @@ Metrics::Metrics(const RunFiles& files) {
   }
 }
 
+const std::vector<Json>& Metrics::Of(const std::string& event) const {
+  static const std::vector<Json> none;
+  const auto found = records_.find(event);
+  return found == records_.end() ? none : found->second;
+}
+
 Json Metrics::Of(const std::string& event, std::size_t most) const {
   Json kept = Json::array();
-  const auto found = records_.find(event);
-  if (found == records_.end()) return kept;
-  const std::vector<Json>& all = found->second;
+  const std::vector<Json>& all = Of(event);
   const std::size_t stride = (all.size() + most - 1) / most;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if ((all.size() - 1 - i) % stride == 0) kept.push_back(all[i]);
@@ -86,6 +97,8 @@ void WriteRunReport(const RunFiles& files) {
   const Metrics metrics(files);
   Json run = RunForReport(summary, metrics.Of("epoch", kMostEpochs), metrics.Of("exchange", kMostExchanges));
   run["losses"] = metrics.Of("loss", kMostLosses);
+  run["membership"] = EventsForReport(metrics.Of("membership"));
+  run["failed_checkpoints"] = EventsForReport(metrics.Of("checkpoint_failed"));
   run["status"] = "done";
   for (const char* key : {"sync", "period", "seed"}) run[key] = summary.at(key);
   run["dataset"] = config.at("dataset");

@@ -22,7 +22,10 @@ class Metrics {
   // Reads the file once. Throws DataError.
   explicit Metrics(const RunFiles& files);
 
-  // The records of one event, at most `most` of them, evenly spread, the last among them.
+  // The records of one event.
+  const std::vector<nlohmann::ordered_json>& Of(const std::string& event) const;
+
+  // The same, at most `most` of them, evenly spread, the last among them.
   nlohmann::ordered_json Of(const std::string& event, std::size_t most) const;
 
  private:

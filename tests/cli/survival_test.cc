@@ -66,7 +66,8 @@ class SurvivalTest : public ToolTest {
     }
     EXPECT_EQ(ReadJson(Path(out) / "workers.json").size(), static_cast<std::size_t>(workers));
     EXPECT_GT(summary.at("test_accuracy"), 0.5);
-    EXPECT_TRUE(fs::exists(Path(out) / "report.html"));
+    EXPECT_THAT(ReadFile(Path(out) / "report.html"),
+                HasSubstr(fmt::format("\"membership\":{{\"count\":{}", events)));
     EXPECT_EQ(StrangeFiles(out).size(), 0u);
     ExpectNothingTemporaryLeft();
   }

@@ -42,6 +42,24 @@ PROBE = """
       .filter((colour) => !drawn(colour)).length;
   }
 
+  // Vertical lines of the colour of the axes' text, as borders are.
+  function bordersOf(plot) {
+    const canvas = plot.querySelector("canvas");
+    const frame = canvas.getBoundingClientRect();
+    const inner = plot.querySelector(".u-over").getBoundingClientRect();
+    const box = [inner.left - frame.left, inner.top - frame.top, inner.width, inner.height];
+    const [left, top, width, height] = box.map((length) => Math.round(length * devicePixelRatio));
+    const { data } = canvas.getContext("2d").getImageData(left, top, width, height);
+    const quiet = getComputedStyle(document.querySelector("p.quiet")).color.match(/\\d+/g).map(Number);
+    let borders = 0;
+    for (let x = 0; x < width; ++x) {
+      let found = 0;
+      for (let y = 0; y < height; ++y) found += alike(quiet, data, 4 * (y * width + x));
+      borders += found > height / 3;
+    }
+    return borders;
+  }
+
   function look() {
     const found = {
       width: innerWidth,
@@ -54,6 +72,8 @@ PROBE = """
         .map((part) => part.textContent))),
       charts: texts("figcaption h3"),
       undrawn: all(".uplot").map(undrawnLines),
+      borders: all(".uplot").map(bordersOf),
+      captions: texts("figcaption p"),
       legends: all(".uplot").map((plot) => plot.querySelectorAll(".u-series").length - 1),
       sections: texts("h2"),
       notes: texts("section > p"),
@@ -160,8 +180,17 @@ def reports():
     compare = json.loads((FIXTURES / "report_compare.json").read_text())
     failed = {"dataset": "mnist", "sync": "pso-ps", "period": 16, "seed": 1, "status": "failed",
               "message": HOSTILE, "test_accuracy": None, "seconds": None, "epochs": []}
+    changes = [
+        {"generation": 2, "workers": 3, "step": 61, "epoch": 0.8, "round": 4,
+         "reason": "worker 3 " + HOSTILE},
+        {"generation": 3, "workers": 4, "step": 180, "epoch": 2.345678, "round": 11,
+         "reason": "worker 3 joins"},
+        {"generation": 4, "workers": 3, "step": 210}]
+    more = {"membership": {"count": 1203, "first": changes},
+            "failed_checkpoints": {"count": 1, "first": [{"step": 96, "reason": "no space " + HOSTILE}]}}
     return {
         "train": train,
+        "changed": {**train, "runs": [{**train["runs"][0], **more}]},
         "compare": compare,
         "failed": {"kind": "train", "title": "failed", "created": None, "config": {}, "runs": [failed]},
         "nothing": {"kind": "compare", "title": "nothing", "runs": [], "groups": []},
@@ -198,21 +227,47 @@ def check_any(name, width, scheme, found, title):
 
 
 def check_train(name, found):
-    expect(f"{name}: charts", found["charts"],
-           ["Loss", "Accuracy (%)", "Distance within the swarm", "Fitness of each worker"])
-    expect(f"{name}: lines", found["legends"], [4, 2, 4, 4])
-    expect(f"{name}: figures", found["figures"], {
-        "Test accuracy": "98.76\u00a0%", "Test loss": "0.0412", "Training loss, last epoch": "0.0331",
-        "Exchanges": "24", "Sent by each worker": "15.6\u00a0MB", "Time": "12.7\u00a0s",
-        "Samples a second, all workers": "20,123"})
-    expect(f"{name}: note on the guard", found["notes"][0],
-           "The guard left workers out of 2 of 24 exchanges: worker 3 (2 times).")
+    check_figures_of_train(name, found, {})
+    expect(f"{name}: sections", found["sections"],
+           ["Training", "The swarm", "Where the time went", "How it was made"])
+    expect(f"{name}: lines between generations", found["borders"], [0, 0, 0, 0])
+    expect(f"{name}: captions that speak of them", sum("generation" in text for text in found["captions"]), 0)
     times, configuration, versions = found["tables"]
     seconds = "0.50 0.10 10.0 0.60 0.40 1.10 0.01 12.7".split()
     expect(f"{name}: times", times[1], ["pso-ps"] + [f"{number}\u00a0s" for number in seconds])
     expect(f"{name}: configuration", (configuration[4], configuration[7][1], configuration[9][1]),
            (["lr", "0.1"], HOSTILE, "\u2013"))
     expect(f"{name}: versions", versions[1], ["swarmsync", "0.1.0"])
+
+
+def check_changed(name, found):
+    check_figures_of_train(name, found, {"Membership changes": "1,203"})
+    expect(f"{name}: sections", found["sections"],
+           ["Training", "The swarm", "Membership", "Checkpoints that failed", "Where the time went",
+            "How it was made"])
+    expect(f"{name}: lines between generations", found["borders"], [2, 2, 2, 2])
+    expect(f"{name}: captions that speak of them", sum("generation" in text for text in found["captions"]), 4)
+    expect(f"{name}: notes on the changes", [note.split(".")[0] for note in found["notes"][2:4]],
+           ["The workers changed 1,203 times", "The first 3; there were 1,200 more"])
+    changes, checkpoints = found["tables"][:2]
+    expect(f"{name}: changes", changes, [
+        ["Generation", "Step", "Epoch", "Workers in it", "Reason"],
+        ["2", "61", "0.8", "3", "worker 3 " + HOSTILE],
+        ["3", "180", "2.35", "4", "worker 3 joins"],
+        ["4", "210", "\u2013", "3", "\u2013"]])
+    expect(f"{name}: checkpoints", checkpoints, [["Step", "Reason"], ["96", "no space " + HOSTILE]])
+
+
+def check_figures_of_train(name, found, more):
+    expect(f"{name}: charts", found["charts"],
+           ["Loss", "Accuracy (%)", "Distance within the swarm", "Fitness of each worker"])
+    expect(f"{name}: lines", found["legends"], [4, 2, 4, 4])
+    expect(f"{name}: figures", found["figures"], {
+        "Test accuracy": "98.76\u00a0%", "Test loss": "0.0412", "Training loss, last epoch": "0.0331",
+        "Exchanges": "24", "Sent by each worker": "15.6\u00a0MB", "Time": "12.7\u00a0s",
+        "Samples a second, all workers": "20,123", **more})
+    expect(f"{name}: note on the guard", found["notes"][0],
+           "The guard left workers out of 2 of 24 exchanges: worker 3 (2 times).")
     expect(f"{name}: a line hidden", found["used"]["hidden"], 1)
     expect(f"{name}: values under the mouse", found["hovered"], ["5", "0.0673", "0.09"])
     expect(f"{name}: rows of the values", found["values"], [56, 10, 96, 96])
@@ -256,7 +311,7 @@ def check_nothing(name, found):
 
 def main():
     template_dir, uplot_dir, work = map(pathlib.Path, sys.argv[1:])
-    checks = {"train": check_train, "compare": check_compare,
+    checks = {"train": check_train, "changed": check_changed, "compare": check_compare,
               "failed": check_failed, "nothing": check_nothing}
     pages = reports()
     for name, report in pages.items():
