@@ -31,6 +31,12 @@ StateVisitor::Within::Within(StateVisitor& visitor, std::string_view name)
 
 StateVisitor::Within::~Within() { visitor_.prefix_.resize(outer_); }
 
+void StateVisitor::Tensor(std::string_view name, Held held, at::Tensor& tensor, const at::Tensor& like) {
+  OnTensor(prefix_ + std::string(name), held, tensor, [&](const at::Tensor& saved) {
+    return saved.sizes() == like.sizes() && saved.scalar_type() == like.scalar_type();
+  });
+}
+
 void StateVisitor::Number(std::string_view name, Held held, double& value) {
   at::Tensor tensor = at::scalar_tensor(value, at::kDouble);
   Tensor(name, held, tensor);
@@ -43,13 +49,15 @@ void StateVisitor::Number(std::string_view name, Held held, std::int64_t& value)
   value = tensor.item<std::int64_t>();
 }
 
-void StateVisitor::Bytes(std::string_view name, Held held, std::string& bytes) {
+void StateVisitor::Bytes(std::string_view name, Held held, std::string& bytes, std::size_t unit) {
   at::Tensor tensor;
   if (!loads()) {
     tensor = at::empty({static_cast<std::int64_t>(bytes.size())}, at::kByte);
     std::copy(bytes.begin(), bytes.end(), tensor.data_ptr<std::uint8_t>());
   }
-  Tensor(name, held, tensor);
+  OnTensor(prefix_ + std::string(name), held, tensor, [unit](const at::Tensor& saved) {
+    return saved.scalar_type() == at::kByte && saved.dim() == 1 && saved.nbytes() % unit == 0;
+  });
   if (!loads()) return;
   bytes.clear();
   if (!tensor.defined() || tensor.numel() == 0) return;
@@ -57,7 +65,7 @@ void StateVisitor::Bytes(std::string_view name, Held held, std::string& bytes) {
   bytes.assign(reinterpret_cast<const char*>(tensor.data_ptr<std::uint8_t>()), tensor.numel());
 }
 
-void StateSaver::OnTensor(const std::string& name, Held, at::Tensor& tensor) {
+void StateSaver::OnTensor(const std::string& name, Held, at::Tensor& tensor, const Accepts&) {
   if (tensor.defined()) tensors_.emplace_back(name, CopyOf(tensor));
 }
 
@@ -67,7 +75,7 @@ StateLoader::StateLoader(NamedTensors tensors, std::string source, at::Device de
       device_(device),
       same_world_(same_world) {}
 
-void StateLoader::OnTensor(const std::string& name, Held, at::Tensor& tensor) {
+void StateLoader::OnTensor(const std::string& name, Held, at::Tensor& tensor, const Accepts& accepts) {
   at::NoGradGuard no_grad;
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
@@ -77,6 +85,12 @@ void StateLoader::OnTensor(const std::string& name, Held, at::Tensor& tensor) {
   }
   const at::Tensor& saved = found->second;
   if (!tensor.defined()) {
+    if (accepts == nullptr) return;
+    if (!accepts(saved)) {
+      throw DataError(
+          fmt::format("{} has '{}' as {}, which this run cannot use; it is of another model or version",
+                      source_, name, Describe(saved)));
+    }
     tensor = at::empty(saved.sizes(), saved.options().device(device_)).copy_(saved);
     return;
   }
@@ -87,7 +101,7 @@ void StateLoader::OnTensor(const std::string& name, Held, at::Tensor& tensor) {
   tensor.copy_(saved);
 }
 
-void StateDigest::OnTensor(const std::string& name, Held held, at::Tensor& tensor) {
+void StateDigest::OnTensor(const std::string& name, Held held, at::Tensor& tensor, const Accepts&) {
   if (held != Held::kByAll || !tensor.defined()) return;
   const at::Tensor bytes = tensor.detach().cpu().contiguous();
   const uLong sum = crc32_z(0, static_cast<const Bytef*>(bytes.data_ptr()), bytes.nbytes());

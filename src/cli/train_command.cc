@@ -262,7 +262,7 @@ void RunProcesses(const TrainConfig& config, double started) {
   std::optional<Survival> survival;
   if (plan.survives) {
     survival = Survival{rendezvous.path(),
-                        {plan.workers, least, static_cast<int>(config.max_restarts), 5 * config.timeout}};
+                        {plan.workers, least, static_cast<int>(config.max_restarts), config.timeout}};
   }
   Supervise(PlanLocalWorkers(plan), hooks, survival);
 }

@@ -68,7 +68,7 @@ bool SupervisedWorld::ChangeIsDue() const {
 
 // The supervisor answers within its patience, or ends this process, or has ended, and this process with it.
 Generation SupervisedWorld::Await() const {
-  const double deadline = MonotonicSeconds() + 6 * timeout_.count() + 30;
+  const double deadline = MonotonicSeconds() + 3 * timeout_.count() + 30;
   while (MonotonicSeconds() < deadline) {
     const Generation now = ReadGeneration(directory_);
     const bool member = std::binary_search(now.members.begin(), now.members.end(), worker_);

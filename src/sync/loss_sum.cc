@@ -19,7 +19,7 @@ double LossSum::Total() const { return sum_ + (device_sum_.defined() ? device_su
 void LossSum::VisitState(StateVisitor& state) {
   state.Number("count", Held::kByEach, count_);
   state.Number("sum", Held::kByEach, sum_);
-  state.Tensor("sum on the device", Held::kByEach, device_sum_);
+  state.Tensor("sum on the device", Held::kByEach, device_sum_, at::scalar_tensor(0, at::kDouble));
 }
 
 }  // namespace swarmsync

@@ -543,14 +543,16 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.Number("applied", Held::kByEach, applied_);
   std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};
   state.Records("start of the round", Held::kByEach, sketches);
-  round_start_ = WeightSketch(sketches.at(0));
+  if (sketches.size() != 1)
+    throw DataError(fmt::format("a saved state has {} sketches of the weights, not one", sketches.size()));
+  round_start_ = WeightSketch(sketches[0]);
   if (state.same_world()) state.Records("traces", Held::kByEach, traces_);
   double uncharged = options_.bytes_sent ? options_.bytes_sent() - charged_bytes_ : 0;
   state.Number("uncharged bytes", Held::kByEach, uncharged);
   if (state.loads() && options_.bytes_sent) charged_bytes_ = options_.bytes_sent() - uncharged;
   state.Number("averaged positions", Held::kByEach, averaged_);
-  state.Tensor("average", only_gradients() ? Held::kByAll : Held::kByEach, average_);
-  state.Tensor("average of the buffers", Held::kByEach, average_buffers_);
+  state.Tensor("average", only_gradients() ? Held::kByAll : Held::kByEach, average_, params_.weights());
+  state.Tensor("average of the buffers", Held::kByEach, average_buffers_, params_.buffers());
   {
     const StateVisitor::Within loss(state, "loss of the round");
     round_loss_.VisitState(state);

@@ -304,9 +304,10 @@ void Trainer::VisitState(StateVisitor& state, TrainObserver& observer) {
   for (std::size_t i = 0; i < options_.generators.size() && state.same_world(); ++i) {
     at::Generator& generator = options_.generators[i];
     const std::lock_guard lock(generator.mutex());
+    const at::Tensor now = generator.get_state();
     at::Tensor words;
-    if (!state.loads()) words = generator.get_state();
-    state.Tensor(fmt::format("generator.{}", i), Held::kByEach, words);
+    if (!state.loads()) words = now;
+    state.Tensor(fmt::format("generator.{}", i), Held::kByEach, words, now);
     if (state.loads() && words.defined()) generator.set_state(words.cpu());
   }
   const StateVisitor::Within within(state, "trainer");

@@ -26,7 +26,7 @@ struct Record {
 // An object with a piece of each kind.
 struct Object {
   at::Tensor always = at::zeros({2, 3});
-  at::Tensor perhaps;
+  at::Tensor perhaps, never;
   double real = 0;
   std::int64_t whole = 0;
   std::uint32_t word = 0;
@@ -36,7 +36,8 @@ struct Object {
 
   void VisitState(StateVisitor& state) {
     state.TensorInPlace("always", Held::kByAll, always);
-    state.Tensor("perhaps", Held::kByEach, perhaps);
+    state.Tensor("perhaps", Held::kByEach, perhaps, at::zeros({4}));
+    state.Tensor("never", Held::kByEach, never);
     const StateVisitor::Within within(state, "numbers");
     state.Number("real", Held::kByAll, real);
     state.Number("whole", Held::kByEach, whole);
@@ -120,13 +121,28 @@ TEST(State, WhatDoesNotFitIsNamed) {
             },
             {"Double", "Float"}},
            {[](NamedTensors& tensors) { tensors[2].second = at::zeros({1}, at::kDouble); },
-            {"'numbers.real'"}}}) {
+            {"'numbers.real'"}},
+           {[](NamedTensors& tensors) { tensors[1].second = at::zeros({5}); }, {"'perhaps'", "[5]"}},
+           {[](NamedTensors& tensors) { tensors[1].second = at::zeros({4}, at::kLong); },
+            {"'perhaps'", "Long"}},
+           {[](NamedTensors& tensors) { tensors[6].second = at::zeros({17}, at::kByte); },
+            {"'numbers.records'", "[17]"}},
+           {[](NamedTensors& tensors) { tensors[7].second = at::zeros({3}); },
+            {"'numbers.bytes'", "Float"}}}) {
     NamedTensors tensors = Saved(full);
     damage(tensors);
     Object other;
     const std::string message = MessageOf<DataError>([&] { Load(other, tensors); });
     for (const std::string& part : expected) EXPECT_THAT(message, HasSubstr(part));
   }
+}
+
+TEST(State, WhatAnObjectDoesNotHaveStaysAway) {
+  Object full = Full(), other;
+  NamedTensors tensors = Saved(full);
+  tensors.emplace_back("never", at::zeros({1 << 20}));
+  Load(other, tensors);
+  EXPECT_FALSE(other.never.defined());
 }
 
 TEST(State, ADigestHasWhatAllHoldAlike) {

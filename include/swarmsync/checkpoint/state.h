@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -50,11 +51,13 @@ class StateVisitor {
   // workers is not to be visited.
   virtual bool same_world() const { return true; }
 
-  // A tensor. One that is not defined is left out; when loading, it becomes what there is under its name, if
-  // anything.
+  // A tensor. One that is not defined is left out.
   void Tensor(std::string_view name, Held held, at::Tensor& tensor) {
-    OnTensor(prefix_ + std::string(name), held, tensor);
+    OnTensor(prefix_ + std::string(name), held, tensor, nullptr);
   }
+  // One that comes to be while the object works. One that is not defined is left out; when loading, it
+  // becomes what there is under its name, if anything, which is to have the shape and type of `like`.
+  void Tensor(std::string_view name, Held held, at::Tensor& tensor, const at::Tensor& like);
   // One that is defined and stays in its place.
   void TensorInPlace(std::string_view name, Held held, at::Tensor tensor) { Tensor(name, held, tensor); }
 
@@ -73,15 +76,20 @@ class StateVisitor {
   void Records(std::string_view name, Held held, std::vector<T>& records) {
     static_assert(std::is_trivially_copyable_v<T>);
     std::string bytes(reinterpret_cast<const char*>(records.data()), records.size() * sizeof(T));
-    Bytes(name, held, bytes);
+    Bytes(name, held, bytes, sizeof(T));
     records.resize(bytes.size() / sizeof(T));
     if (!records.empty()) std::memcpy(records.data(), bytes.data(), records.size() * sizeof(T));
   }
-  void Bytes(std::string_view name, Held held, std::string& bytes);
+  // Of any length that `unit` divides.
+  void Bytes(std::string_view name, Held held, std::string& bytes, std::size_t unit = 1);
+
+ protected:
+  // Whether a tensor that is not defined may become this one.
+  using Accepts = std::function<bool(const at::Tensor& saved)>;
 
  private:
-  // name: whole.
-  virtual void OnTensor(const std::string& name, Held held, at::Tensor& tensor) = 0;
+  // name: whole. accepts: null where a tensor that is not defined stays so.
+  virtual void OnTensor(const std::string& name, Held held, at::Tensor& tensor, const Accepts& accepts) = 0;
 
   std::string prefix_;
 };
@@ -92,7 +100,7 @@ class StateSaver final : public StateVisitor {
   NamedTensors Take() { return std::move(tensors_); }
 
  private:
-  void OnTensor(const std::string& name, Held held, at::Tensor& tensor) override;
+  void OnTensor(const std::string& name, Held held, at::Tensor& tensor, const Accepts& accepts) override;
 
   NamedTensors tensors_;
 };
@@ -109,7 +117,7 @@ class StateLoader final : public StateVisitor {
 
  private:
   // Throws DataError when there is no such tensor, or one of another shape or type.
-  void OnTensor(const std::string& name, Held held, at::Tensor& tensor) override;
+  void OnTensor(const std::string& name, Held held, at::Tensor& tensor, const Accepts& accepts) override;
 
   std::map<std::string, at::Tensor> tensors_;
   std::string source_;
@@ -127,7 +135,7 @@ class StateDigest final : public StateVisitor {
   const std::vector<Piece>& pieces() const { return pieces_; }
 
  private:
-  void OnTensor(const std::string& name, Held held, at::Tensor& tensor) override;
+  void OnTensor(const std::string& name, Held held, at::Tensor& tensor, const Accepts& accepts) override;
 
   std::vector<Piece> pieces_;
 };
