@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,12 @@ WriteFault write_fault;
   throw DataError(fmt::format("cannot read {}: {}", path.string(), std::strerror(errno)));
 }
 
+// What is mapped of the last page beyond the file. Of what is mapped the address sanitizer knows no ends.
+std::size_t SizeBeyond(std::size_t size) {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return (page - size % page) % page;
+}
+
 }  // namespace
 
 void SetWriteFault(WriteFault fault) { write_fault = std::move(fault); }
@@ -40,10 +47,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (mapped == MAP_FAILED) FailToRead(path);
   data_ = static_cast<const std::uint8_t*>(mapped);
+  ASAN_POISON_MEMORY_REGION(data_ + size_, SizeBeyond(size_));
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::uint8_t*>(data_), size_);
+  if (data_ == nullptr) return;
+  ASAN_UNPOISON_MEMORY_REGION(data_ + size_, SizeBeyond(size_));
+  munmap(const_cast<std::uint8_t*>(data_), size_);
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
