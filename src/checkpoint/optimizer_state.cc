@@ -22,6 +22,18 @@ std::string KeyOf(const at::Tensor& parameter) {
 }
 #endif
 
+// What is loaded into, so that what is saved must be there and fit.
+void Prepare(torch::optim::SGDParamState& empty, const at::Tensor& parameter,
+             const torch::optim::SGDOptions&) {
+  empty.momentum_buffer(at::empty_like(parameter));
+}
+template <class AdamState, class AdamOptions>
+void Prepare(AdamState& empty, const at::Tensor& parameter, const AdamOptions& options) {
+  empty.exp_avg(at::empty_like(parameter));
+  empty.exp_avg_sq(at::empty_like(parameter));
+  if (options.amsgrad()) empty.max_exp_avg_sq(at::empty_like(parameter));
+}
+
 // libtorch's accessors give references, which are loaded into.
 void Visit(StateVisitor& state, torch::optim::SGDParamState& kept) {
   at::Tensor momentum = kept.momentum_buffer();
@@ -42,8 +54,9 @@ void Visit(StateVisitor& state, AdamState& kept) {
   kept.max_exp_avg_sq(largest);
 }
 
-template <class ParamState>
-void VisitParam(StateVisitor& state, torch::optim::Optimizer& optimizer, const at::Tensor& parameter) {
+template <class ParamState, class Options>
+void VisitParam(StateVisitor& state, torch::optim::Optimizer& optimizer, const at::Tensor& parameter,
+                const Options& options) {
   auto* const present = static_cast<ParamState*>(ParamStateOf(optimizer, parameter));
   bool kept = present != nullptr;
   state.Number("kept", Held::kByEach, kept);
@@ -53,6 +66,7 @@ void VisitParam(StateVisitor& state, torch::optim::Optimizer& optimizer, const a
   }
   if (!state.loads()) return Visit(state, *present);
   auto loaded = std::make_unique<ParamState>();
+  Prepare(*loaded, parameter, options);
   Visit(state, *loaded);
   optimizer.state()[KeyOf(parameter)] = std::move(loaded);
 }
@@ -71,12 +85,12 @@ void VisitState(StateVisitor& state, torch::optim::Optimizer& optimizer) {
     for (const at::Tensor& parameter : group.params()) {
       const StateVisitor::Within within(state, fmt::format("optimizer.{}", number++));
       const torch::optim::OptimizerOptions& options = group.options();
-      if (dynamic_cast<const torch::optim::SGDOptions*>(&options) != nullptr) {
-        VisitParam<torch::optim::SGDParamState>(state, optimizer, parameter);
-      } else if (dynamic_cast<const torch::optim::AdamOptions*>(&options) != nullptr) {
-        VisitParam<torch::optim::AdamParamState>(state, optimizer, parameter);
-      } else if (dynamic_cast<const torch::optim::AdamWOptions*>(&options) != nullptr) {
-        VisitParam<torch::optim::AdamWParamState>(state, optimizer, parameter);
+      if (const auto* sgd = dynamic_cast<const torch::optim::SGDOptions*>(&options)) {
+        VisitParam<torch::optim::SGDParamState>(state, optimizer, parameter, *sgd);
+      } else if (const auto* adam = dynamic_cast<const torch::optim::AdamOptions*>(&options)) {
+        VisitParam<torch::optim::AdamParamState>(state, optimizer, parameter, *adam);
+      } else if (const auto* adamw = dynamic_cast<const torch::optim::AdamWOptions*>(&options)) {
+        VisitParam<torch::optim::AdamWParamState>(state, optimizer, parameter, *adamw);
       } else {
         throw UsageError("this optimizer's state cannot be saved; SGD's, Adam's and AdamW's can");
       }

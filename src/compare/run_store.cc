@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/json.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 
@@ -27,6 +28,12 @@ Json ToJson(const RunRecord& record) {
   return json;
 }
 
+// What the plan wants to know of a run that is done.
+double Accuracy(const RunRecord& record) {
+  const char* key = record.stage == Stage::kTune ? "validation_accuracy" : "test_accuracy";
+  return record.result.at(key).get<double>();
+}
+
 RunRecord FromJson(const Json& json) {
   RunRecord record;
   record.stage = json.at("stage") == "tune" ? Stage::kTune : Stage::kFinal;
@@ -36,6 +43,7 @@ RunRecord FromJson(const Json& json) {
   record.result = json.value("result", Json());
   record.epochs = json.value("epochs", Json::array());
   record.exchanges = json.value("exchanges", Json::array());
+  if (!record.failed) Accuracy(record);
   return record;
 }
 
@@ -59,7 +67,7 @@ RunStore::RunStore(const std::filesystem::path& path) : path_(path) {
       break;
     }
     try {
-      RunRecord record = FromJson(Json::parse(text.substr(begin, end - begin)));
+      RunRecord record = FromJson(ParseJson<Json>(std::string_view(text).substr(begin, end - begin)));
       runs_[record.flags] = std::move(record);
     } catch (const std::exception& error) {
       close(fd_);
@@ -105,8 +113,7 @@ Outcomes OutcomesIn(const RunStore& store) {
     const RunRecord* record = store.Find(flags);
     if (record == nullptr) return std::nullopt;
     if (record->failed) return -1.0;
-    const char* key = record->stage == Stage::kTune ? "validation_accuracy" : "test_accuracy";
-    return record->result.at(key).get<double>();
+    return Accuracy(*record);
   };
 }
 

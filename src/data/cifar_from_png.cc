@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json.h"
 #include "data/cifar.h"
 #include "data/image_codec.h"
 #include "data/tar.h"
@@ -20,7 +21,17 @@ constexpr std::int64_t kPixels = 32 * 32;
 std::vector<std::uint8_t> ReadLabels(const std::vector<std::uint8_t>& archive, const std::string& member) {
   const std::vector<std::uint8_t> text = ReadTarMember(archive, member, "the archive");
   try {
-    return nlohmann::json::parse(text).get<std::vector<std::uint8_t>>();
+    const auto list = ParseJson<nlohmann::json>({reinterpret_cast<const char*>(text.data()), text.size()});
+    std::vector<std::uint8_t> labels;
+    for (const auto& label : list.get_ref<const nlohmann::json::array_t&>()) {
+      const std::int64_t number = WholeNumber(label);
+      if (number < 0 || number >= kCifarClasses) {
+        throw DataError(fmt::format("{}: label {} of sample {} is out of range: the classes are 0 to {}",
+                                    member, number, labels.size(), kCifarClasses - 1));
+      }
+      labels.push_back(static_cast<std::uint8_t>(number));
+    }
+    return labels;
   } catch (const nlohmann::json::exception& error) {
     throw DataError(fmt::format("{}: no list of labels: {}", member, error.what()));
   }

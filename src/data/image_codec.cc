@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "data/gzip.h"
 #include "data/stb_resize.h"
 #include "swarmsync/base/error.h"
 
@@ -14,7 +15,12 @@ namespace swarmsync {
 namespace {
 
 constexpr std::int64_t kMaxSide = 65535;
-constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;  // before memory is set aside for a header's claim
+constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;
+
+// The most pixels that a byte of a file can stand for: in a PNG bits that deflate has made as few as it can;
+// in a JPEG no block of 8 x 8 takes less than a bit (but for arithmetic coding, which nobody uses).
+constexpr std::int64_t kPngPixelsPerByte = 8 * static_cast<std::int64_t>(kMaxGzipRatio);
+constexpr std::int64_t kJpegPixelsPerByte = 8 * 64;
 
 void CheckExtent(ImageExtent extent, const std::string& where) {
   if (extent.height >= 1 && extent.width >= 1 && extent.height <= kMaxSide && extent.width <= kMaxSide &&
@@ -22,6 +28,15 @@ void CheckExtent(ImageExtent extent, const std::string& where) {
     return;
   }
   throw DataError(fmt::format("{}: implausible size: {} x {} pixels", where, extent.height, extent.width));
+}
+
+// Before memory is set aside for what a header claims.
+void CheckExtent(ImageExtent extent, std::size_t size, std::int64_t pixels_per_byte,
+                 const std::string& where) {
+  CheckExtent(extent, where);
+  if (extent.height * extent.width / pixels_per_byte <= static_cast<std::int64_t>(size)) return;
+  throw DataError(fmt::format("{}: truncated: {} bytes cannot hold its {} x {} pixels", where, size,
+                              extent.height, extent.width));
 }
 
 bool IsPng(const std::uint8_t* bytes, std::size_t size) { return size >= 8 && png_sig_cmp(bytes, 0, 8) == 0; }
@@ -35,7 +50,7 @@ class PngReader {
   PngReader(const std::uint8_t* bytes, std::size_t size, const std::string& where) : where_(where) {
     if (png_image_begin_read_from_memory(&image_.value, bytes, size) == 0) Fail();
     image_.value.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // as everybody else takes those of 16 bits
-    CheckExtent(extent(), where_);
+    CheckExtent(extent(), size, kPngPixelsPerByte, where_);
   }
 
   ImageExtent extent() const { return {image_.value.height, image_.value.width}; }
@@ -76,7 +91,7 @@ class JpegReader {
     // For a file that ends within its header libjpeg has no more than a warning.
     if (height == 0 || width == 0) throw DataError(fmt::format("{}: damaged JPEG: it ends early", where_));
     extent_ = {height, width};
-    CheckExtent(extent_, where_);
+    CheckExtent(extent_, size, kJpegPixelsPerByte, where_);
   }
 
   ImageExtent extent() const { return extent_; }
@@ -84,7 +99,7 @@ class JpegReader {
   void Read(std::uint8_t* pixels) {
     if (tjDecompress2(handle_.get(), bytes_, static_cast<unsigned long>(size_), pixels,
                       static_cast<int>(extent_.width), 0, static_cast<int>(extent_.height), TJPF_RGB,
-                      TJFLAG_ACCURATEDCT) != 0) {
+                      TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS) != 0) {
       Fail();
     }
   }

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/json.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 
@@ -171,7 +172,7 @@ WeightsFile LoadSafetensors(const std::filesystem::path& path) {
   WeightsFile content;
   std::vector<Range> ranges;
   try {
-    const Json header = Json::parse(text, text + length);
+    const Json header = ParseJson<Json>({text, length});
     if (!header.is_object()) fail("its header is not a JSON object");
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <sstream>
 
+#include "base/json.h"
 #include "report/html_report.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -20,11 +21,16 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kMostLosses = 1000, kMostExchanges = 500, kMostEpochs = 1000, kMostEvents = 200;
 
 Json EpochForReport(const Json& record) {
-  Json epoch = {{"epoch", record.at("epoch")}, {"train_loss", record.at("train_loss")}};
+  Json epoch = Json::object();
+  const auto take = [&epoch](const Json& from, const char* key, const std::string& name) {
+    if (from.contains(key)) epoch[name] = from.at(key);
+  };
+  take(record, "epoch", "epoch");
+  take(record, "train_loss", "train_loss");
   for (const char* set : {"test", "validation"}) {
     if (!record.contains(set)) continue;
-    epoch[fmt::format("{}_accuracy", set)] = record.at(set).at("accuracy");
-    epoch[fmt::format("{}_loss", set)] = record.at(set).at("loss");
+    take(record.at(set), "accuracy", fmt::format("{}_accuracy", set));
+    take(record.at(set), "loss", fmt::format("{}_loss", set));
   }
   return epoch;
 }
@@ -37,9 +43,32 @@ Json EventsForReport(const std::vector<Json>& events) {
 
 Json ReadJson(const std::filesystem::path& path) {
   try {
-    return Json::parse(ReadFile(path));
+    return ParseJson<Json>(ReadFile(path));
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("{}: {}", path.string(), error.what()));
+  }
+}
+
+// What the page of a run holds.
+Json PageOf(const RunFiles& files, const Json& config, const Json& summary, const Metrics& metrics) {
+  Json run = RunForReport(summary, metrics.Of("epoch", kMostEpochs), metrics.Of("exchange", kMostExchanges));
+  run["losses"] = metrics.Of("loss", kMostLosses);
+  run["membership"] = EventsForReport(metrics.Of("membership"));
+  run["failed_checkpoints"] = EventsForReport(metrics.Of("checkpoint_failed"));
+  run["status"] = "done";
+  try {
+    for (const char* key : {"sync", "period", "seed"}) run[key] = summary.at(key);
+    run["dataset"] = config.at("dataset");
+    return {{"kind", "train"},
+            {"title", fmt::format("{} on {}, {} workers", summary.at("sync").get<std::string>(),
+                                  config.at("dataset").get<std::string>(), summary.at("workers").dump())},
+            {"created", TimeStamp()},
+            {"config", config},
+            {"versions", summary.at("versions")},
+            {"runs", Json::array({run})}};
+  } catch (const Json::exception& error) {
+    throw DataError(fmt::format("{} or {} is not of a finished run: {}", files.summary().string(),
+                                files.config().filename().string(), error.what()));
   }
 }
 
@@ -68,7 +97,7 @@ Metrics::Metrics(const RunFiles& files) {
   std::string line;
   try {
     while (std::getline(lines, line)) {
-      Json record = Json::parse(line);
+      Json record = ParseJson<Json>(line);
       records_[record.at("event").get<std::string>()].push_back(std::move(record));
     }
   } catch (const Json::exception& error) {
@@ -94,23 +123,7 @@ Json Metrics::Of(const std::string& event, std::size_t most) const {
 
 void WriteRunReport(const RunFiles& files) {
   const Json config = ReadJson(files.config()), summary = ReadJson(files.summary());
-  const Metrics metrics(files);
-  Json run = RunForReport(summary, metrics.Of("epoch", kMostEpochs), metrics.Of("exchange", kMostExchanges));
-  run["losses"] = metrics.Of("loss", kMostLosses);
-  run["membership"] = EventsForReport(metrics.Of("membership"));
-  run["failed_checkpoints"] = EventsForReport(metrics.Of("checkpoint_failed"));
-  run["status"] = "done";
-  for (const char* key : {"sync", "period", "seed"}) run[key] = summary.at(key);
-  run["dataset"] = config.at("dataset");
-  const Json page = {{"kind", "train"},
-                     {"title", fmt::format("{} on {}, {} workers", summary.at("sync").get<std::string>(),
-                                           config.at("dataset").get<std::string>(),
-                                           summary.at("workers").get<std::int64_t>())},
-                     {"created", TimeStamp()},
-                     {"config", config},
-                     {"versions", summary.at("versions")},
-                     {"runs", Json::array({run})}};
-  WriteFileAtomically(files.report(), RenderReport(page));
+  WriteFileAtomically(files.report(), RenderReport(PageOf(files, config, summary, Metrics(files))));
 }
 
 std::string TimeStamp() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
+
 namespace swarmsync {
 namespace {
 
@@ -45,12 +47,12 @@ std::string EncodeStatus(const Status& status) {
 
 Status DecodeStatus(std::string_view line) {
   try {
-    const Json json = Json::parse(line);
+    const Json json = ParseJson<Json>(line);
     const auto kind = json.at("kind").get<std::string>();
     if (kind == "progress") {
       Progress progress;
-      progress.step = json.at("step");
-      progress.total_steps = json.at("total_steps");
+      progress.step = WholeNumber(json.at("step"));
+      progress.total_steps = WholeNumber(json.at("total_steps"));
       progress.epoch = Number(json, "epoch");
       progress.epochs = Number(json, "epochs");
       progress.loss = Number(json, "loss");
@@ -61,9 +63,10 @@ Status DecodeStatus(std::string_view line) {
     }
     if (kind == "note") return StatusNote{json.at("line")};
     if (kind == "failure") {
-      return StatusFailure{static_cast<ExitCode>(json.at("code").get<int>()), json.at("message")};
+      return StatusFailure{static_cast<ExitCode>(WholeNumber(json.at("code"))), json.at("message")};
     }
-    if (kind == "waiting") return StatusWaiting{json.at("generation"), json.at("why")};
+    if (kind == "waiting")
+      return StatusWaiting{static_cast<int>(WholeNumber(json.at("generation"))), json.at("why")};
     throw DataError(fmt::format("a worker's status has the unknown kind '{}'", kind));
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("a worker's status cannot be read: {}", error.what()));

@@ -543,8 +543,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.Number("applied", Held::kByEach, applied_);
   std::vector<std::array<double, WeightSketch::kBuckets>> sketches{round_start_.buckets()};
   state.Records("start of the round", Held::kByEach, sketches);
-  if (sketches.size() != 1)
-    throw DataError(fmt::format("a saved state has {} sketches of the weights, not one", sketches.size()));
+  if (sketches.size() != 1) throw DataError("a state has no start of the round; it is of another version");
   round_start_ = WeightSketch(sketches[0]);
   if (state.same_world()) state.Records("traces", Held::kByEach, traces_);
   double uncharged = options_.bytes_sent ? options_.bytes_sent() - charged_bytes_ : 0;

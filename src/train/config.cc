@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "base/json.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "train/config_fields.h"
 
@@ -72,6 +73,8 @@ void FromJson(const Json& json, T& member) {
     }
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     member = json.is_null() ? std::nullopt : std::optional<double>(json.get<double>());
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    member = static_cast<T>(WholeNumber(json));
   } else {
     member = json.get<T>();
   }
@@ -219,7 +222,7 @@ std::string ToJsonText(const TrainConfig& config) {
 TrainConfig FromJsonText(const std::string& text) {
   TrainConfig config;
   try {
-    const Json json = Json::parse(text);
+    const Json json = ParseJson<Json>(text);
     if (!json.is_object()) throw DataError("it is not a JSON object");
     std::size_t known = 0;
     VisitFields(config, [&](const char* name, auto& member, const char*, const char*) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/params/safetensors.h"
 
@@ -43,9 +44,10 @@ SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& mod
   }
   SavedModel saved;
   try {
-    const Json json = Json::parse(found->second);
+    const Json json = ParseJson<Json>(found->second);
     saved.name = json.at("model");
-    saved.input = {json.at("channels"), json.at("height"), json.at("width"), json.at("classes")};
+    saved.input = {WholeNumber(json.at("channels")), WholeNumber(json.at("height")),
+                   WholeNumber(json.at("width")), WholeNumber(json.at("classes"))};
     saved.normalization = {json.at("mean"), json.at("stddev")};
     saved.dataset = json.at("dataset");
   } catch (const Json::exception& error) {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/first_line.h"
+#include "base/json.h"
 #include "model/torchscript.h"
 #include "report/json_files.h"
 #include "swarmsync/base/clock.h"
@@ -38,6 +39,16 @@ namespace swarmsync {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Changes of the membership, as a state has them.
+Json EventsOf(const std::string& text) {
+  try {
+    Json events = ParseJson<Json>(text);
+    if (events.is_array()) return events;
+  } catch (const Json::exception&) {
+  }
+  throw DataError("a state has no list of changes of the membership; it is of another version");
+}
 
 constexpr std::uint64_t kValidationSeed =
     0;  // the same samples are held out in all runs, so that runs compare
@@ -275,7 +286,7 @@ class Recorder : public TrainObserver {
     state.Number("bytes", Held::kByEach, bytes_);
     std::string events = membership_events_.dump();
     state.Bytes("membership events", Held::kByAll, events);
-    if (state.loads()) membership_events_ = Json::parse(events);
+    if (state.loads()) membership_events_ = EventsOf(events);
     if (!state.same_world()) return;
     std::vector<std::int64_t> times = times_left_out_;
     state.Records("times left out", Held::kByAll, times);

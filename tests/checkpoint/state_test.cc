@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -210,6 +211,38 @@ TEST(OptimizerState, BeforeTheFirstStepIsNone) {
   StateLoader loader(saver.Take(), "the file", at::kCPU);
   VisitState(loader, used);
   EXPECT_TRUE(used.state().empty());
+}
+
+// Or the next step would fail.
+template <class Optimizer, class Options>
+void ExpectRefusesWhatDoesNotFit(const Options& options, const std::vector<std::string>& needed) {
+  at::Tensor weights = torch::zeros({5}, torch::requires_grad());
+  Optimizer optimizer({weights}, options);
+  Train(weights, optimizer, 1);
+  StateSaver saver;
+  VisitState(saver, optimizer);
+  const NamedTensors saved = saver.Take();
+  for (const std::string& name : needed) {
+    const auto at = std::find_if(saved.begin(), saved.end(),
+                                 [&](const auto& tensor) { return tensor.first == "optimizer.0." + name; });
+    ASSERT_NE(at, saved.end()) << name;
+    NamedTensors less = saved, other = saved;
+    less.erase(less.begin() + (at - saved.begin()));
+    other[at - saved.begin()].second = at::zeros({4});
+    for (const NamedTensors& tensors : {less, other}) {
+      StateLoader loader(tensors, "the file", at::kCPU);
+      EXPECT_THAT(MessageOf<DataError>([&] { VisitState(loader, optimizer); }),
+                  AllOf(HasSubstr("the file"), HasSubstr(name)));
+    }
+  }
+}
+
+TEST(OptimizerState, ThatDoesNotFitIsRefused) {
+  ExpectRefusesWhatDoesNotFit<torch::optim::SGD>(torch::optim::SGDOptions(0.1).momentum(0.9), {"momentum"});
+  ExpectRefusesWhatDoesNotFit<torch::optim::Adam>(torch::optim::AdamOptions(0.1).amsgrad(true),
+                                                  {"first moment", "second moment", "largest second moment"});
+  ExpectRefusesWhatDoesNotFit<torch::optim::AdamW>(torch::optim::AdamWOptions(0.1),
+                                                   {"first moment", "second moment"});
 }
 
 TEST(OptimizerState, OfAnUnknownOptimizerIsRefused) {

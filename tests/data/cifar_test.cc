@@ -120,6 +120,13 @@ TEST_F(CifarFromPngTest, RefusesAPackageThatDoesNotFit) {
         convert_(Archive("{}"), {"data_batch_2.bin", 0, ""});
       },
       {"p/train_lables.json", "no list of labels"});
+  for (const std::string bad : {"10", "-1", "256", "1.5", "1e300", "\"1\"", "[]"}) {
+    ExpectThrowsWith<DataError>(
+        [&] {
+          convert_(Archive("[6,9," + bad + ",1]"), {"data_batch_2.bin", 0, ""});
+        },
+        {"p/train_lables.json", "label"});
+  }
   ExpectThrowsWith<DataError>(
       [&] {
         convert_(Archive("[]"), {"data_batch_4.bin", 0, ""});

@@ -1,6 +1,7 @@
 #include "data/image_codec.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "data/image_fixture.h"
 #include "data/throws_with.h"
@@ -60,6 +61,28 @@ TEST(ImageCodecTest, RefusesWhatIsDamaged) {
   for (std::size_t size = 3; size + 16 < jpeg.size(); size += 7) {
     ExpectThrowsWith<DataError>([&] { Decode(jpeg.substr(0, size)); }, {"file", "damaged JPEG"});
   }
+}
+
+// Memory is set aside for what a header claims, so it may not claim what the file cannot hold.
+TEST(ImageCodecTest, RefusesWhatClaimsMorePixelsThanItsBytesCanHold) {
+  std::string png = PngBytes(2, 3, 3, kSix);
+  png.replace(16, 8, std::string("\0\0\x40\0\0\0\x40\0", 8));
+  const uLong sum = crc32(0, reinterpret_cast<const Bytef*>(png.data() + 12), 17);
+  for (int i = 0; i < 4; ++i) png[29 + i] = static_cast<char>(sum >> (24 - 8 * i));
+  std::string jpeg = JpegBytes(8, 8, 1, std::vector<std::uint8_t>(64, 200));
+  jpeg.replace(jpeg.find("\xff\xc0") + 5, 4, std::string("\x40\0\x40\0", 4));
+  for (const std::string& bytes : {png, jpeg}) {
+    ExpectThrowsWith<DataError>([&] { Decode(bytes); }, {"file: truncated", "16384 x 16384"});
+    ExpectThrowsWith<DataError>([&] { Peek(bytes); }, {"file: truncated", "16384 x 16384"});
+  }
+}
+
+// One color, which takes the fewest bytes.
+TEST(ImageCodecTest, DecodesWhatIsCompressedBest) {
+  constexpr int kSide = 2000;
+  const std::vector<std::uint8_t> pixels(kSide * kSide);
+  EXPECT_EQ(Decode(PngBytes(kSide, kSide, 1, pixels)).pixels.size(), pixels.size() * 3);
+  EXPECT_EQ(Decode(JpegBytes(kSide, kSide, 1, pixels)).pixels.size(), pixels.size() * 3);
 }
 
 // Whatever a bit does, the answer is an image or one clear error.

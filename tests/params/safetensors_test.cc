@@ -292,6 +292,13 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"MetadataIsNull", R"({"__metadata__":null})", 0, ""}),
     [](const auto& info) { return info.param.name; });
 
+TEST_F(SafetensorsTest, BracketsThatWouldExhaustTheStackAreADataError) {
+  const std::string shape = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  const std::string message =
+      ErrorFor(FileOf(R"({"a":{"dtype":"F32","data_offsets":[0,4],"shape":)" + shape + "}}", "xxxx"));
+  EXPECT_NE(message.find("nested too deep"), std::string::npos) << message.substr(0, 1000);
+}
+
 TEST_F(SafetensorsTest, TheOrderInTheHeaderNeedNotBeThatOfTheBytes) {
   Put(FileOf(
       R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",

@@ -1,41 +1,58 @@
 #include "report/run_report.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "report/json_files.h"
+#include "support/errors.h"
+#include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 
 namespace swarmsync {
 namespace {
 
+using ::testing::HasSubstr;
+using testing::MessageOf;
 using Json = nlohmann::ordered_json;
 
-class RunReport : public ::testing::Test {
+class RunReportTest : public ::testing::Test {
  protected:
-  RunReport() {
-    WriteJson(files_.config(), {{"dataset", "mnist"}});
-    WriteJson(
-        files_.summary(),
-        {{"sync", "pso-ps"}, {"period", 16}, {"seed", 1}, {"workers", 4}, {"versions", Json::object()}});
-    Record({{"event", "loss"}, {"step", 50}, {"epoch", 0.2}, {"loss", 1.5}});
-  }
+  RunReportTest() : files_{directory_.path()} { Write(Config(), Summary(), ""); }
 
-  void Record(const Json& record) { JsonLines(files_.metrics()).Append(record); }
+  static Json Config() { return {{"dataset", "mnist"}}; }
+  static Json Summary() {
+    return {{"sync", "average"}, {"period", 4}, {"seed", 1}, {"workers", 2}, {"versions", Json::object()}};
+  }
+  void Write(const Json& config, const Json& summary, const std::string& metrics) const {
+    WriteFileAtomically(files_.config(), config.dump());
+    WriteFileAtomically(files_.summary(), summary.dump());
+    WriteFileAtomically(files_.metrics(), metrics);
+  }
+  void Record(const Json& record) const { JsonLines(files_.metrics()).Append(record); }
 
   // The run that the page shows.
-  Json Run() {
+  Json Run() const {
     WriteRunReport(files_);
     const std::string page = ReadFile(files_.report()), before = "id=\"report-data\">";
     const std::size_t begin = page.find(before) + before.size();
     return Json::parse(page.substr(begin, page.find("</script>", begin) - begin)).at("runs").at(0);
   }
 
- private:
+  void ExpectRefused(const std::string& expected) const {
+    EXPECT_THAT(MessageOf<DataError>([&] { WriteRunReport(files_); }), HasSubstr(expected));
+  }
+
   PrivateDirectory directory_;
-  RunFiles files_{directory_.path()};
+  const RunFiles files_;
 };
 
-TEST_F(RunReport, ARunWhoseWorldNeverChangedHasNoEvents) {
+TEST_F(RunReportTest, IsWrittenOfWhatThereIs) {
+  WriteRunReport(files_);
+  EXPECT_THAT(ReadFile(files_.report()), HasSubstr("average on mnist, 2 workers"));
+}
+
+TEST_F(RunReportTest, OfAWorldThatNeverChangedHasNoEvents) {
+  Record({{"event", "loss"}, {"step", 50}, {"epoch", 0.2}, {"loss", 1.5}});
   const Json none = {{"count", 0}, {"first", Json::array()}};
   const Json run = Run();
   EXPECT_EQ(run.at("losses").size(), 1u);
@@ -43,7 +60,7 @@ TEST_F(RunReport, ARunWhoseWorldNeverChangedHasNoEvents) {
   EXPECT_EQ(run.at("failed_checkpoints"), none);
 }
 
-TEST_F(RunReport, HasWhatHappenedToItsWorkersAndCheckpoints) {
+TEST_F(RunReportTest, HasWhatHappenedToItsWorkersAndCheckpoints) {
   const Json lost = {{"event", "membership"}, {"generation", 2}, {"workers", 3},   {"step", 61},
                      {"epoch", 0.8},          {"round", 4},      {"reason", "<b>"}};
   const Json failed = {{"event", "checkpoint_failed"}, {"step", 96}, {"reason", "no space"}};
@@ -54,12 +71,48 @@ TEST_F(RunReport, HasWhatHappenedToItsWorkersAndCheckpoints) {
   EXPECT_EQ(run.at("failed_checkpoints"), Json({{"count", 1}, {"first", Json::array({failed})}}));
 }
 
-TEST_F(RunReport, CountsAllEventsAndListsTheFirst) {
+TEST_F(RunReportTest, CountsAllEventsAndListsTheFirst) {
   for (int i = 0; i < 250; ++i) Record({{"event", "membership"}, {"generation", i + 2}});
   const Json events = Run().at("membership");
   EXPECT_EQ(events.at("count"), 250);
   EXPECT_EQ(events.at("first").size(), 200u);
   EXPECT_EQ(events.at("first").back().at("generation"), 201);
+}
+
+TEST_F(RunReportTest, PartsThatAreMissingAreLeftOut) {
+  const Json epochs = Json::parse(R"([{"epoch":1},3,{"test":7},{"epoch":2,"test":{"loss":0.5}}])");
+  const Json run = RunForReport(Json::object(), epochs, Json::array());
+  EXPECT_EQ(run.at("epochs"), Json::parse(R"([{"epoch":1},{},{},{"epoch":2,"test_loss":0.5}])"));
+}
+
+TEST_F(RunReportTest, FilesOfNoFinishedRunAreDataErrors) {
+  Write(Json::object(), Summary(), "");
+  ExpectRefused("config.json is not of a finished run");
+  for (const char* key : {"sync", "period", "seed", "workers", "versions"}) {
+    Json summary = Summary();
+    summary.erase(key);
+    Write(Config(), summary, "");
+    ExpectRefused("summary.json");
+  }
+  for (const Json& summary : {Json(), Json(3), Json::array(), Json({{"sync", 1}})}) {
+    Write(Config(), summary, "");
+    ExpectRefused("summary.json");
+  }
+}
+
+TEST_F(RunReportTest, RecordsThatAreNoneAreDataErrors) {
+  for (const std::string metrics : {"{", "[]", "{}", "{\"event\":1}", "\n"}) {
+    Write(Config(), Summary(), metrics + "\n");
+    ExpectRefused("metrics.jsonl");
+  }
+}
+
+TEST_F(RunReportTest, BracketsWithoutAnEndAreDataErrors) {
+  const std::string deep(1'000'000, '[');
+  WriteFileAtomically(files_.metrics(), deep);
+  ExpectRefused("nested too deep");
+  WriteFileAtomically(files_.summary(), deep);
+  ExpectRefused("nested too deep");
 }
 
 }  // namespace

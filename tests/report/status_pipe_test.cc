@@ -104,7 +104,9 @@ TEST(StatusPipe, GarbageIsRefused) {
   for (const std::string line :
        {"", "hello", "{", "[]", "3", "null", "{}", R"({"kind":"tea"})", R"({"kind":3})", R"({"kind":"note"})",
         R"({"kind":"note","line":7})", R"({"kind":"failure","code":1})",
-        R"({"kind":"failure","code":"one","message":"m"})", R"({"kind":"progress","step":1})",
+        R"({"kind":"failure","code":"one","message":"m"})",
+        R"({"kind":"failure","code":1e300,"message":"m"})",
+        R"({"kind":"waiting","generation":1.5,"why":"w"})", R"({"kind":"progress","step":1})",
         R"({"kind":"progress","step":"x","total_steps":1,"epoch":1,"epochs":1,"loss":1,)"
         R"("samples_per_second":1,"exchange_share":1,"seconds_left":1})",
         R"({"kind":"note","line":"a"} {"kind":"note","line":"b"})",

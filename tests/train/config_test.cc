@@ -262,8 +262,9 @@ TEST(ConfigJson, MissingKeysKeepTheirDefaults) {
 
 TEST(ConfigJson, WhatItDoesNotKnowIsRefused) {
   for (const std::string text :
-       {"", "{", "[]", "null", "\"period\"", R"({"periods": 3})", R"({"period": "three"})", R"({"lr": null})",
-        R"({"velocity": "speed"})", R"({"velocity": 3})", R"({"quiet": 1})", R"({"batch-size": 3})"}) {
+       {"", "{", "[]", "null", "\"period\"", R"({"periods": 3})", R"({"period": "three"})",
+        R"({"period": 1e300})", R"({"lr": null})", R"({"velocity": "speed"})", R"({"velocity": 3})",
+        R"({"quiet": 1})", R"({"batch-size": 3})"}) {
     EXPECT_THAT(MessageOf<DataError>([&] { FromJsonText(text); }), HasSubstr("configuration")) << text;
   }
   EXPECT_THAT(MessageOf<DataError>([&] { FromJsonText(R"({"velocity": "speed"})"); }), HasSubstr("'speed'"));
