@@ -29,7 +29,7 @@ struct Object {
 
   void VisitState(StateVisitor& state) {
     state.TensorInPlace("always", Held::kByAll, always);
-    state.Tensor("perhaps", Held::kByEach, perhaps);
+    state.Tensor("perhaps", Held::kByEach, perhaps, at::zeros({4}));
     const StateVisitor::Within within(state, "numbers");
     state.Number("real", Held::kByAll, real);
     state.Number("whole", Held::kByEach, whole);
