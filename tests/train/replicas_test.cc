@@ -33,7 +33,7 @@ TEST(Replicas, TheOddOneOutIsNamed) {
 
 // A number of one worker's center flips, as in broken memory.
 class Flipper final : public StateVisitor {
-  void OnTensor(const std::string& name, Held, at::Tensor& tensor) override {
+  void OnTensor(const std::string& name, Held, at::Tensor& tensor, const Accepts&) override {
     torch::NoGradGuard no_grad;
     if (name == "sync.easgd.center") tensor[0] += 1e-6;
   }
