@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """Accuracy and time of a training whose workers are killed again and again, beside one that is left alone.
 
-    bench/failures.py [--epochs E] [--every SECONDS] [--seeds 1,2,3] [--workers W] [--sync NAME]
+    bench/failures.py [--epochs E] [--every SECONDS] [--seeds 1,2,3] [--workers W] [--sync NAME] [--peer] [--data DIR]
 
-The main job (MNIST, LeNet-5) with local processes. Every so many seconds a worker, drawn at random, gets SIGKILL; the
-supervisor starts it again and it joins. Prints a Markdown table: test accuracies, losses of workers, wall seconds, and
-what a loss cost: the difference of the wall times, divided by the losses. Python's standard library only.
+The main job (MNIST, LeNet-5) with local processes. When all workers have trained for so many seconds, one of them,
+drawn at random, gets SIGKILL; the supervisor starts it again, it joins, and the seconds count anew. With --peer the
+same is done to PyTorch's DistributedDataParallel under torchrun, which starts all workers again from the last
+checkpoint (bench/peers/train_ddp_elastic.py; needs Debian's python3-torch); the programs take turns. Prints a Markdown
+table: test accuracies, kills, wall seconds of the commands, and what a loss cost: the difference of the wall times,
+divided by the kills. Python's standard library only.
 """
 
 import argparse
@@ -20,7 +23,7 @@ import sys
 import tempfile
 import time
 
-from experiment import TOOL, interval
+from experiment import ROOT, TOOL, interval
 
 
 def worker_pids(out):
@@ -30,27 +33,49 @@ def worker_pids(out):
         return []
 
 
-def train(arguments, seed, every):
-    """The summary of one training. every: seconds between two kills; 0: none."""
+def ours(arguments, seed, out):
+    return [TOOL, "train", f"--sync={arguments.sync}", f"--epochs={arguments.epochs}", f"--workers={arguments.workers}",
+            f"--seed={seed}", "--max-restarts=1000", "--quiet", "--overwrite", f"--out={out}"]
+
+
+def theirs(arguments, seed, out):
+    return ["/usr/bin/python3", "-m", "torch.distributed.run", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0",
+            "--redirects=9:1", "--tee=9:1",  # none; the default of none fails with Python 3.11 and PyTorch 1.13
+            f"--nproc_per_node={arguments.workers}", "--max_restarts=1000", f"--log_dir={out}/logs",
+            f"--monitor_interval={arguments.monitor_interval}", ROOT / "bench/peers/train_ddp_elastic.py",
+            f"--data={arguments.data}", f"--out={out}", f"--epochs={arguments.epochs}", f"--seed={seed}",
+            f"--checkpoint-every={arguments.checkpoint_every}"]
+
+
+def train(program, arguments, seed, every):
+    """Test accuracy, wall seconds and kills of one training. every: seconds with all workers before a kill; 0: none."""
     with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "run"
-        process = subprocess.Popen(
-            [TOOL, "train", f"--sync={arguments.sync}", f"--epochs={arguments.epochs}", f"--workers={arguments.workers}",
-             f"--seed={seed}", "--max-restarts=1000", "--quiet", f"--out={out}"])
+        out, log, printed = (pathlib.Path(folder) / name for name in ("run", "log", "printed"))
+        out.mkdir()
+        begin = time.monotonic()
+        with log.open("w") as errors, printed.open("w") as output:
+            process = subprocess.Popen(program(arguments, seed, out), stdout=output, stderr=errors,
+                                       env={"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **os.environ})
         draws = random.Random(seed)
-        next_kill = time.monotonic() + every
+        next_kill, kills, killed = 0, 0, None
         while process.poll() is None:
             time.sleep(0.02)
             pids = worker_pids(out)
-            if every > 0 and time.monotonic() > next_kill and len(pids) == arguments.workers:
+            if len(pids) != arguments.workers or killed in pids:
+                next_kill = time.monotonic() + every
+            elif every > 0 and time.monotonic() > next_kill:
+                killed = draws.choice(pids)
                 try:
-                    os.kill(draws.choice(pids), signal.SIGKILL)
+                    os.kill(killed, signal.SIGKILL)
+                    kills += 1
                 except ProcessLookupError:
-                    continue
-                next_kill += every
+                    killed = None
+        seconds = time.monotonic() - begin
         if process.returncode != 0:
-            sys.exit(f"the training ended with exit code {process.returncode}")
-        return json.loads((out / "summary.json").read_text(encoding="utf-8"))
+            sys.exit(f"{log.read_text(encoding='utf-8')}\nthe training ended with exit code {process.returncode}")
+        result = (json.loads((out / "summary.json").read_text(encoding="utf-8")) if program is ours else
+                  json.loads(printed.read_text(encoding="utf-8").splitlines()[-1]))
+        return result["test_accuracy"], seconds, kills
 
 
 def main():
@@ -60,19 +85,28 @@ def main():
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--sync", default="pso-ps")
+    parser.add_argument("--peer", action="store_true", help="DistributedDataParallel under torchrun, too")
+    parser.add_argument("--data", default=pathlib.Path.home() / ".local/share/swarmsync/mnist", help="of the peer")
+    parser.add_argument("--checkpoint-every", type=int, default=20, help="steps of the peer")
+    parser.add_argument("--monitor-interval", type=float, default=0.1, help="of torchrun, seconds; its default is 5")
     arguments = parser.parse_args()
-    print("| seed | left alone | killed | above | losses | seconds alone | seconds killed | a loss cost, seconds |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    above = []
+    programs = {arguments.sync: ours}
+    if arguments.peer:
+        programs["torchrun"] = theirs
+    above, costs = {name: [] for name in programs}, {name: [] for name in programs}
+    print("| seed | | left alone | killed | above | kills | seconds alone | seconds killed | a loss cost, seconds |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for seed in map(int, arguments.seeds.split(",")):
-        alone, killed = train(arguments, seed, 0), train(arguments, seed, arguments.every)
-        losses = sum(1 for event in killed["membership_events"] if "joins" not in event["reason"])
-        above.append(100 * (killed["test_accuracy"] - alone["test_accuracy"]))
-        cost = (killed["wall_seconds"] - alone["wall_seconds"]) / max(1, losses)
-        print(f"| {seed} | {100 * alone['test_accuracy']:.2f} | {100 * killed['test_accuracy']:.2f} | {above[-1]:+.2f} | "
-              f"{losses} | {alone['wall_seconds']:.1f} | {killed['wall_seconds']:.1f} | {cost:.1f} |", flush=True)
-    if len(above) > 1:
-        print(f"\nThe difference in points: {statistics.mean(above):+.2f} ± {interval(above):.2f}")
+        for name, program in programs.items():
+            alone, seconds_alone, _ = train(program, arguments, seed, 0)
+            killed, seconds_killed, kills = train(program, arguments, seed, arguments.every)
+            above[name].append(100 * (killed - alone))
+            costs[name].append((seconds_killed - seconds_alone) / max(1, kills))
+            print(f"| {seed} | {name} | {100 * alone:.2f} | {100 * killed:.2f} | {above[name][-1]:+.2f} | {kills} | "
+                  f"{seconds_alone:.1f} | {seconds_killed:.1f} | {costs[name][-1]:.1f} |", flush=True)
+    for name in programs if len(costs[arguments.sync]) > 1 else ():
+        print(f"\n{name}: the difference in points {statistics.mean(above[name]):+.2f} ± {interval(above[name]):.2f}; "
+              f"a loss cost {statistics.mean(costs[name]):.1f} ± {interval(costs[name]):.1f} seconds")
 
 
 if __name__ == "__main__":
