@@ -8,7 +8,8 @@ drawn at random, gets SIGKILL; the supervisor starts it again, it joins, and the
 same is done to PyTorch's DistributedDataParallel under torchrun, which starts all workers again from the last
 checkpoint (bench/peers/train_ddp_elastic.py; needs Debian's python3-torch); the programs take turns. Prints a Markdown
 table: test accuracies, kills, wall seconds of the commands, and what a loss cost: the difference of the wall times,
-divided by the kills. Python's standard library only.
+divided by the kills; then the same in seconds of processors, which other work on the machine changes less. Python's
+standard library only.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import signal
 import statistics
 import subprocess
@@ -47,12 +49,18 @@ def theirs(arguments, seed, out):
             f"--checkpoint-every={arguments.checkpoint_every}"]
 
 
+def processor_seconds():
+    """Of all children that have ended, and theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def train(program, arguments, seed, every):
-    """Test accuracy, wall seconds and kills of one training. every: seconds with all workers before a kill; 0: none."""
+    """Of one training: test accuracy, wall and processor seconds, kills. every: seconds before a kill; 0: none."""
     with tempfile.TemporaryDirectory() as folder:
         out, log, printed = (pathlib.Path(folder) / name for name in ("run", "log", "printed"))
         out.mkdir()
-        begin = time.monotonic()
+        begin, used = time.monotonic(), processor_seconds()
         with log.open("w") as errors, printed.open("w") as output:
             process = subprocess.Popen(program(arguments, seed, out), stdout=output, stderr=errors,
                                        env={"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **os.environ})
@@ -70,7 +78,7 @@ def train(program, arguments, seed, every):
                     kills += 1
                 except ProcessLookupError:
                     killed = None
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - begin, processor_seconds() - used
         if process.returncode != 0:
             sys.exit(f"{log.read_text(encoding='utf-8')}\nthe training ended with exit code {process.returncode}")
         result = (json.loads((out / "summary.json").read_text(encoding="utf-8")) if program is ours else
@@ -94,19 +102,23 @@ def main():
     if arguments.peer:
         programs["torchrun"] = theirs
     above, costs = {name: [] for name in programs}, {name: [] for name in programs}
-    print("| seed | | left alone | killed | above | kills | seconds alone | seconds killed | a loss cost, seconds |")
-    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| seed | | left alone | killed | above | kills | seconds alone | killed | a loss cost | "
+          "processor seconds alone | killed | a loss cost |\n"
+          "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for seed in map(int, arguments.seeds.split(",")):
         for name, program in programs.items():
             alone, seconds_alone, _ = train(program, arguments, seed, 0)
             killed, seconds_killed, kills = train(program, arguments, seed, arguments.every)
             above[name].append(100 * (killed - alone))
-            costs[name].append((seconds_killed - seconds_alone) / max(1, kills))
+            costs[name].append([(b - a) / max(1, kills) for a, b in zip(seconds_alone, seconds_killed)])
+            times = " | ".join(f"{a:.1f} | {b:.1f} | {cost:.1f}"
+                               for a, b, cost in zip(seconds_alone, seconds_killed, costs[name][-1]))
             print(f"| {seed} | {name} | {100 * alone:.2f} | {100 * killed:.2f} | {above[name][-1]:+.2f} | {kills} | "
-                  f"{seconds_alone:.1f} | {seconds_killed:.1f} | {costs[name][-1]:.1f} |", flush=True)
+                  f"{times} |", flush=True)
     for name in programs if len(costs[arguments.sync]) > 1 else ():
+        wall, processor = (f"{statistics.mean(each):.1f} ± {interval(each):.1f}" for each in zip(*costs[name]))
         print(f"\n{name}: the difference in points {statistics.mean(above[name]):+.2f} ± {interval(above[name]):.2f}; "
-              f"a loss cost {statistics.mean(costs[name]):.1f} ± {interval(costs[name]):.1f} seconds")
+              f"a loss cost {wall} seconds, {processor} seconds of processors")
 
 
 if __name__ == "__main__":
