@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace swarmsync {
 
@@ -36,15 +38,24 @@ Json ParseJson(std::string_view text) {
   return Json::parse(text);
 }
 
-// The whole number that a value is. The library's own conversion takes 1e300 too, and makes anything of it.
-// Throws Json::exception.
-template <class Json>
-std::int64_t WholeNumber(const Json& value) {
-  if (!value.is_number_integer()) {
-    throw Json::type_error::create(302, std::string("whole number expected, found ") + value.type_name(),
+// The whole number that a value is, if a T can be it. The library's own conversion takes 1e300 and others
+// that are too large, and makes anything of them. Throws Json::exception.
+template <class T = std::int64_t, class Json>
+T WholeNumber(const Json& value) {
+  const auto fits = [&] {
+    if (!value.is_number_integer()) return false;
+    const bool is_large = value.is_number_unsigned();
+    const auto large = is_large ? value.template get<std::uint64_t>() : 0;
+    const auto number = is_large ? 0 : value.template get<std::int64_t>();
+    if (is_large) return large <= static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    if (std::is_unsigned_v<T>) return number >= 0;
+    return number >= static_cast<std::int64_t>(std::numeric_limits<T>::min()) &&
+           number <= static_cast<std::int64_t>(std::numeric_limits<T>::max());
+  };
+  if (!fits())
+    throw Json::type_error::create(302, "not a whole number of this size: " + value.dump().substr(0, 40),
                                    nullptr);
-  }
-  return value.template get<std::int64_t>();
+  return value.template get<T>();
 }
 
 }  // namespace swarmsync

@@ -269,6 +269,9 @@ void RunProcesses(const TrainConfig& config, double started) {
 
 // Those that SWARMSYNC_FAULTS wants. Each happens in a worker's first life only.
 std::vector<Fault> FaultsFromEnvironment() {
+  if (GetEnvironment(kJoinsVariable) == "1" ||
+      GetEnvironment("TORCHELASTIC_RESTART_COUNT").value_or("0") != "0")
+    return {};
   return ParseFaults(GetEnvironment(kFaultsVariable).value_or(""));
 }
 
@@ -404,7 +407,7 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
     const std::string world = GetEnvironment(kWorldVariable).value_or("");
     const int worker = std::stoi(GetEnvironment("RANK").value_or("0"));
     const bool joins = GetEnvironment(kJoinsVariable) == "1";
-    Faults faults(joins ? std::vector<Fault>() : FaultsFromEnvironment(), worker);
+    Faults faults(FaultsFromEnvironment(), worker);
     if (world.empty()) {
       const auto comm = faults.In(ConnectFromEnvironment({timeout}));
       const at::Device device = DeviceOfWorker(config.device, PlaceOfLocal(config), comm->rank());

@@ -115,10 +115,10 @@ namespace {
 
 void Damage(const at::Tensor& tensor) {
   if (tensor.numel() == 0) return;
-  at::Tensor bytes = tensor.detach().cpu().contiguous();
-  auto* const middle = static_cast<std::uint8_t*>(bytes.data_ptr()) + bytes.nbytes() / 2;
-  *middle ^= 0x40;
-  if (!bytes.is_same(tensor)) tensor.copy_(bytes);
+  const at::NoGradGuard no_grad;
+  const at::Tensor bytes = tensor.cpu().contiguous();  // the tensor itself, on a CPU
+  static_cast<std::uint8_t*>(bytes.data_ptr())[bytes.nbytes() / 2] ^= 0x40;
+  if (!bytes.is_alias_of(tensor)) tensor.copy_(bytes);
 }
 
 class FaultyCommunicator : public PassingCommunicator {
@@ -134,7 +134,7 @@ class FaultyCommunicator : public PassingCommunicator {
     if (damage) Damage(out);
   }
   void Broadcast(const at::Tensor& inout, int root) override {
-    const bool damage = begin_(true);
+    const bool damage = begin_(root != rank());
     PassingCommunicator::Broadcast(inout, root);
     if (damage) Damage(inout);
   }

@@ -57,7 +57,8 @@ class Faults {
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
 
-  // The communicator with its faults; `inner` itself where this worker has none. Refers to this.
+  // The communicator with its faults; `inner` itself where this worker has none. Groups that are split off
+  // have none.
   std::unique_ptr<Communicator> In(std::unique_ptr<Communicator> inner);
 
  private:

@@ -132,15 +132,15 @@ class GlooCommunicator : public Communicator {
       std::vector<at::Tensor> tensors{inout};
       c10d::BroadcastOptions options;
       options.rootRank = root;
-      if (!inout.is_cpu()) return OfGpus().Broadcast(tensors, options);
+      if (!inout.is_cpu()) {
+        const LongWait wait = Waiting();
+        return OfGpus().Broadcast(tensors, options);
+      }
       switch (RouteOf(size(), inout.nbytes())) {
         case BroadcastRoute::kStar:
           return SendToAll(inout, root);
-        case BroadcastRoute::kTree: {
-          const LongWait wait = Waiting();
-          group_->broadcast(tensors, options)->wait();
-        }
-          return;
+        case BroadcastRoute::kTree:
+          return WaitForGroup(group_->broadcast(tensors, options));
         case BroadcastRoute::kChain:
           return PassAlong(inout.view(-1), root);
       }
@@ -166,6 +166,7 @@ class GlooCommunicator : public Communicator {
     const auto here = std::find(ranks.begin(), ranks.end(), rank()) - ranks.begin();
     std::unique_ptr<Communicator> group;
     Guard("split", [&] {
+      const LongWait wait = Waiting();
       group =
           std::make_unique<GlooCommunicator>(c10::make_intrusive<c10d::PrefixStore>(name, store_),
                                              static_cast<int>(here), static_cast<int>(ranks.size()), options);
@@ -195,8 +196,15 @@ class GlooCommunicator : public Communicator {
       message.work->wait();
     }
   }
+  void WaitForGroup(const c10::intrusive_ptr<c10d::Work>& work) const {
+    const LongWait wait = Waiting();
+    work->wait();
+  }
   // For ranks that are not known yet.
-  LongWait Waiting() const { return LongWait({rank(), size(), MonotonicSeconds(), {}}); }
+  LongWait Waiting() const {
+    return LongWait(
+        {rank(), size(), MonotonicSeconds(), 1e-3 * static_cast<double>(options_->timeout.count()), {}});
+  }
 
   // The rank that is `step` behind this one in the ring of ranks. All ranks go round in the same way, so that
   // none gets everybody's messages at once.
@@ -264,6 +272,7 @@ class GlooCommunicator : public Communicator {
       if (factor != 1) out.mul_(factor);
     }
     std::vector<at::Tensor> tensors{out};
+    const LongWait wait = Waiting();
     OfGpus().AllReduce(tensors);
   }
 
@@ -410,12 +419,12 @@ class TokenStore : public c10d::Store {
 
   // Where rank 0 listens.
   static std::string AddressHere(const GlooOptions& options) {
-    return options.interface.empty() ? "127.0.0.1" : AddressOfInterface(options.interface);
+    return OnOneHost(options) ? "127.0.0.1" : AddressOfInterface(options.interface);
   }
 
   static StoreClientOptions ClientOptions(const TokenRendezvous& rendezvous, const GlooOptions& options) {
     StoreClientOptions client;
-    const bool is_here = options.rank == 0 || options.interface.empty();
+    const bool is_here = options.rank == 0 || OnOneHost(options);
     client.host = is_here ? AddressHere(options) : rendezvous.host;
     client.port = rendezvous.port;
     client.token = rendezvous.token;
@@ -426,7 +435,12 @@ class TokenStore : public c10d::Store {
   }
 
   std::string Expect(const std::string& key, std::chrono::milliseconds timeout) {
-    if (std::optional<std::string> value = client_.Get(key, timeout)) return *std::move(value);
+    // In slices, between which other threads may ask.
+    const double deadline = MonotonicSeconds() + 1e-3 * static_cast<double>(timeout.count());
+    do {
+      if (std::optional<std::string> value = client_.Get(key, std::chrono::milliseconds(100)))
+        return *std::move(value);
+    } while (MonotonicSeconds() < deadline);
     throw CommError("not all ranks have come");
   }
 

@@ -10,6 +10,7 @@ struct Wait {
   int rank = 0;              // who waits, in its group
   int size = 1;              // of that group
   double since = 0;          // MonotonicSeconds()
+  double timeout = 0;        // seconds after which it gives up
   std::vector<int> awaited;  // ranks of the group; empty: not known
 
   // Of all that wait for the same, one tells of it: the first that is not awaited itself.

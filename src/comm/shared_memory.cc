@@ -317,7 +317,7 @@ class SharedMemoryCommunicator : public Communicator {
     while (true) {
       SleepAt(barrier);
       if (header().barrier != barrier) return;
-      if (!long_wait) long_wait.emplace(Wait{rank_, size_, since, {}});
+      if (!long_wait) long_wait.emplace(Wait{rank_, size_, since, timeout_.count(), {}});
       std::vector<int> missing;
       for (int rank = 0; rank < size_; ++rank) {
         if (header().ranks[rank].arrived_at != next) missing.push_back(rank);

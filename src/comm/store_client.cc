@@ -23,51 +23,70 @@ namespace {
 
 int Milliseconds(double seconds) { return static_cast<int>(std::ceil(std::max(0.0, seconds) * 1000)); }
 
-// Whether the connection is made before the deadline; else errno says why not.
-bool Connect(int fd, const addrinfo& address, double deadline) {
-  if (connect(fd, address.ai_addr, address.ai_addrlen) == 0) return true;
-  if (errno != EINPROGRESS) return false;
-  pollfd polled{fd, POLLOUT, 0};
-  if (poll(&polled, 1, Milliseconds(deadline - MonotonicSeconds())) != 1) {
-    errno = ETIMEDOUT;
-    return false;
-  }
-  int error = 0;
-  socklen_t size = sizeof error;
-  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-  errno = error;
-  return error == 0;
+// The other side has gone.
+class Disconnected : public CommError {
+ public:
+  using CommError::CommError;
+};
+
+// A socket without a server may be connected with itself, where the system picks the port that it calls.
+bool IsConnectedWithItself(int fd) {
+  sockaddr_storage here{}, there{};
+  socklen_t size_here = sizeof here, size_there = sizeof there;
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size_here) == 0 &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&there), &size_there) == 0 && size_here == size_there &&
+         std::memcmp(&here, &there, size_here) == 0;
 }
 
-// A socket that is connected; tries until the deadline.
-int ConnectTo(const std::string& host, int port, double deadline) {
-  std::string reason;
-  do {
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    const int failed = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(failed ? nullptr : found, freeaddrinfo);
-    if (failed) reason = fmt::format("the host is not known ({})", gai_strerror(failed));
-    for (const addrinfo* address = owned.get(); address != nullptr; address = address->ai_next) {
-      const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-      if (fd >= 0 && Connect(fd, *address, deadline)) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        return fd;
-      }
-      reason = strerror(errno);
-      if (fd >= 0) close(fd);
+// 0 when the connection is made before the deadline, else an errno.
+int Connect(int fd, const addrinfo& address, double deadline) {
+  if (fd < 0) return errno;
+  int error = connect(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+  if (error == EINPROGRESS) {
+    pollfd polled{fd, POLLOUT, 0};
+    if (poll(&polled, 1, Milliseconds(deadline - MonotonicSeconds())) != 1) return ETIMEDOUT;
+    socklen_t size = sizeof error;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  }
+  if (error == 0 && IsConnectedWithItself(fd)) return ECONNREFUSED;
+  return error;
+}
+
+// A socket that is connected with one of the host's addresses. Throws Disconnected where none takes it.
+int ConnectOnce(const std::string& host, int port, double deadline) {
+  constexpr double kPatience = 2;  // with one address, as there may be others
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  const int failed = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (failed) throw Disconnected(fmt::format("the host is not known ({})", gai_strerror(failed)));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
+  int error = 0;
+  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+    const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    error = Connect(fd, *address, std::min(deadline, MonotonicSeconds() + kPatience));
+    if (error == 0) {
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      return fd;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  } while (MonotonicSeconds() < deadline);
-  throw CommError(reason);
+    if (fd >= 0) close(fd);
+  }
+  throw Disconnected(strerror(error));
 }
 
 }  // namespace
 
-StoreClient::StoreClient(const StoreClientOptions& options)
-    : timeout_(options.timeout.count()),
-      fd_(ConnectTo(options.host, options.port, MonotonicSeconds() + timeout_)) {
-  ShakeHands(options, MonotonicSeconds() + timeout_);
+StoreClient::StoreClient(const StoreClientOptions& options) : timeout_(options.timeout.count()) {
+  const double deadline = MonotonicSeconds() + timeout_;
+  while (true) {
+    try {
+      fd_.emplace(ConnectOnce(options.host, options.port, deadline));
+      ShakeHands(options, deadline);
+      return;
+    } catch (const Disconnected&) {
+      if (MonotonicSeconds() > deadline) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
 }
 
 void StoreClient::ShakeHands(const StoreClientOptions& options, double deadline) {
@@ -126,13 +145,13 @@ std::optional<std::string> StoreClient::Ask(Operation operation, const std::stri
 
 void StoreClient::Send(const std::string& bytes, double deadline) {
   for (std::size_t sent = 0; sent < bytes.size();) {
-    const ssize_t count = send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    const ssize_t count = send(fd_->get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
     if (count >= 0) {
       sent += static_cast<std::size_t>(count);
     } else if (errno == EAGAIN || errno == EINTR) {
       Await(POLLOUT, deadline);
     } else {
-      throw CommError(fmt::format("the connection to the store broke: {}", strerror(errno)));
+      throw Disconnected(fmt::format("the connection to the store broke: {}", strerror(errno)));
     }
   }
 }
@@ -140,24 +159,24 @@ void StoreClient::Send(const std::string& bytes, double deadline) {
 std::string StoreClient::Receive(std::size_t bytes, double deadline) {
   std::string received(bytes, '\0');
   for (std::size_t have = 0; have < bytes;) {
-    const ssize_t count = recv(fd_.get(), received.data() + have, bytes - have, 0);
+    const ssize_t count = recv(fd_->get(), received.data() + have, bytes - have, 0);
     if (count > 0) {
       have += static_cast<std::size_t>(count);
     } else if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
       Await(POLLIN, deadline);
     } else {
-      throw CommError(count == 0 ? "the store closed the connection"
-                                 : fmt::format("the connection to the store broke: {}", strerror(errno)));
+      throw Disconnected(count == 0 ? "the store closed the connection"
+                                    : fmt::format("the connection to the store broke: {}", strerror(errno)));
     }
   }
   return received;
 }
 
 void StoreClient::Await(short events, double deadline) {
-  pollfd polled{fd_.get(), events, 0};
+  pollfd polled{fd_->get(), events, 0};
   const double left = deadline - MonotonicSeconds();
   if (left > 0 && poll(&polled, 1, Milliseconds(left)) != 0) return;
-  shutdown(fd_.get(), SHUT_RDWR);  // an answer that comes later would be taken for another's
+  shutdown(fd_->get(), SHUT_RDWR);  // an answer that comes later would be taken for another's
   throw CommError("the store does not answer");
 }
 

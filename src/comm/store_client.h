@@ -24,8 +24,8 @@ struct StoreClientOptions {
 // when the connection breaks or an answer does not come in time.
 class StoreClient {
  public:
-  // Tries until the timeout is over: the server may be later. Throws CommError at once where the server has
-  // another token, or does not take this rank.
+  // Tries until the timeout is over: the server may be later, or full of strangers. Throws CommError at once
+  // where the server has another token, or does not take this rank.
   explicit StoreClient(const StoreClientOptions& options);
 
   void Set(const std::string& key, const std::string& value);
@@ -46,7 +46,7 @@ class StoreClient {
 
   double timeout_;
   std::mutex mutex_;
-  FileDescriptor fd_;
+  std::optional<FileDescriptor> fd_;
 };
 
 }  // namespace swarmsync

@@ -15,7 +15,8 @@
 //   rank:  Hello, Proof(token, "rank", R, S, Hello)
 //   store: Verdict (1 byte)
 // Then the rank asks, one Request with its key and value at a time, and the store sends an Answer with its
-// value. Numbers are in the order of bytes of the hosts, which is the same for all of a job.
+// value; these carry no proof, so that who is between the two can change them. Numbers are in the order of
+// bytes of the hosts, which is the same for all of a job.
 
 namespace swarmsync {
 

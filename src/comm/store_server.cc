@@ -24,7 +24,8 @@ namespace swarmsync {
 namespace {
 
 constexpr std::ptrdiff_t kMostStrangers = 64;  // at a time, beyond one for each rank
-constexpr int kMostRefusalsTold = 20;
+constexpr int kMostTold = 20;                  // lines
+constexpr double kBreath = 0.2;                // seconds without new connections, where there can be none
 
 std::string NameOfPeer(const sockaddr_storage& address, socklen_t size) {
   char host[NI_MAXHOST], service[NI_MAXSERV];
@@ -41,13 +42,19 @@ int Listen(const std::string& address, int port) {
     throw CommError(fmt::format("'{}' is no address to listen on", address));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
     const int error = errno;
     if (fd >= 0) close(fd);
     throw CommError(error == EADDRINUSE ? "the port is taken; choose another MASTER_PORT"
                                         : fmt::format("cannot listen on {}: {}", address, strerror(error)));
   }
+  return fd;
+}
+
+int WakeUp() {
+  const int fd = eventfd(0, EFD_CLOEXEC);
+  if (fd < 0) throw CommError(fmt::format("there is no event to be had: {}", strerror(errno)));
   return fd;
 }
 
@@ -92,7 +99,7 @@ struct StoreServer::Connection {
 StoreServer::StoreServer(StoreServerOptions options)
     : options_(std::move(options)),
       listener_(Listen(options_.address, options_.port)),
-      wake_(eventfd(0, EFD_CLOEXEC)),
+      wake_(WakeUp()),
       port_(PortOf(listener_.get())),
       thread_([this] { Serve(); }) {}
 
@@ -103,8 +110,10 @@ StoreServer::~StoreServer() {
 
 void StoreServer::Serve() {
   while (true) {
-    double next = MonotonicSeconds() + 3600;
-    std::vector<pollfd> polled{{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    const bool accepts = MonotonicSeconds() >= accepts_from_;
+    double next = accepts ? MonotonicSeconds() + 3600 : accepts_from_;
+    std::vector<pollfd> polled{{listener_.get(), static_cast<short>(accepts ? POLLIN : 0), 0},
+                               {wake_.get(), POLLIN, 0}};
     for (const Connection& connection : connections_) {
       // Who does not read its answers is not listened to.
       const short events = connection.out.empty() ? POLLIN : POLLOUT;
@@ -113,8 +122,10 @@ void StoreServer::Serve() {
       if (connection.waits) next = std::min(next, connection.waits->deadline);
     }
     const double left = std::max(0.0, next - MonotonicSeconds());
-    if (poll(polled.data(), polled.size(), static_cast<int>(std::ceil(left * 1000))) < 0 && errno != EINTR)
-      return;
+    if (poll(polled.data(), polled.size(), static_cast<int>(std::ceil(left * 1000))) < 0) {
+      for (pollfd& one : polled) one.revents = 0;
+      if (errno != EINTR) accepts_from_ = MonotonicSeconds() + kBreath;
+    }
     if (polled[1].revents != 0) return;
 
     const double now = MonotonicSeconds();
@@ -141,7 +152,12 @@ void StoreServer::Accept(double now) {
   socklen_t size = sizeof address;
   const int fd =
       accept4(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) {
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return;
+    Tell(fmt::format("the store where ranks meet takes no more connections for now: {}", strerror(errno)));
+    accepts_from_ = now + kBreath;
+    return;
+  }
   connections_.emplace_back(fd, NameOfPeer(address, size), now + options_.patience.count());
   // The oldest goes first: a rank shows the token as soon as it has come.
   const auto is_stranger = [](const Connection& other) { return !other.welcome && !other.closed; };
@@ -283,10 +299,13 @@ void StoreServer::Write(Connection& connection) {
 
 void StoreServer::Refuse(Connection& connection, const std::string& why) {
   connection.closed = true;
-  if (!options_.on_refused || refused_ >= kMostRefusalsTold) return;
-  ++refused_;
-  options_.on_refused(fmt::format("refused a connection from {}: {}{}", connection.peer, why,
-                                  refused_ == kMostRefusalsTold ? "; further ones are not told" : ""));
+  Tell(fmt::format("refused a connection from {}: {}", connection.peer, why));
+}
+
+void StoreServer::Tell(const std::string& line) {
+  if (!options_.on_refused || told_ >= kMostTold) return;
+  ++told_;
+  options_.on_refused(line + (told_ == kMostTold ? "; more of the kind is not told" : ""));
 }
 
 }  // namespace swarmsync

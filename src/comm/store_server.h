@@ -19,7 +19,7 @@ struct StoreServerOptions {
   std::string token;                                                 // of the job
   int size = 1;                                                      // of the world; each rank is let in once
   std::chrono::duration<double> patience = std::chrono::seconds(5);  // for who has not proved the token yet
-  // Told of each connection that was refused, in the server's thread.
+  // Told of each connection that was refused, in the server's thread; does not throw.
   std::function<void(const std::string& line)> on_refused;
 };
 
@@ -41,6 +41,7 @@ class StoreServer {
 
   void Serve();
   void Accept(double now);
+  void Tell(const std::string& line);
   // Takes what has come of the connection, and all that can be done with it.
   void Read(Connection& connection);
   void Handle(Connection& connection);
@@ -57,7 +58,8 @@ class StoreServer {
   std::list<Connection> connections_;
   std::map<std::string, std::string> values_;
   std::set<std::uint32_t> ranks_;  // that have come
-  int refused_ = 0;
+  int told_ = 0;
+  double accepts_from_ = 0;  // MonotonicSeconds()
   std::thread thread_;
 };
 

@@ -77,7 +77,7 @@ struct ThreadWorld::State {
     const auto over = [&] { return generation != mine || !failure.empty(); };
     for (double left = timeout.count(); left > 0; left = since + timeout.count() - MonotonicSeconds()) {
       if (all_arrived.wait_for(lock, std::chrono::duration<double>(std::min(left, kLookAround)), over)) break;
-      if (!long_wait) long_wait.emplace(Wait{rank, size, since, {}});
+      if (!long_wait) long_wait.emplace(Wait{rank, size, since, timeout.count(), {}});
       long_wait->Awaits(Missing());
     }
     if (generation != mine) return;

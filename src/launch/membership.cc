@@ -94,7 +94,12 @@ Membership::Decision Membership::Decide(double now) {
     loss = loss || (IsMember(worker) && state == State::kLost);
     newcomer = newcomer || (!IsMember(worker) && state == State::kWaits);
   }
-  const double limit = loss || newcomer ? rules_.patience : rules_.grace;
+  // Several that have not answered may sit in a collective with one that never will, until that times out.
+  const auto working = std::count_if(generation_.members.begin(), generation_.members.end(), [&](int worker) {
+    return states_[static_cast<std::size_t>(worker)] == State::kWorks;
+  });
+  const double patience = working > 1 ? 2 * rules_.patience + rules_.grace : rules_.patience;
+  const double limit = loss || newcomer ? patience : rules_.grace;
   for (const int worker : generation_.members) {
     if (states_[static_cast<std::size_t>(worker)] != State::kWorks) continue;
     if (now < *due_since_ + limit) return decision;

@@ -63,10 +63,9 @@ Status DecodeStatus(std::string_view line) {
     }
     if (kind == "note") return StatusNote{json.at("line")};
     if (kind == "failure") {
-      return StatusFailure{static_cast<ExitCode>(WholeNumber(json.at("code"))), json.at("message")};
+      return StatusFailure{static_cast<ExitCode>(WholeNumber<int>(json.at("code"))), json.at("message")};
     }
-    if (kind == "waiting")
-      return StatusWaiting{static_cast<int>(WholeNumber(json.at("generation"))), json.at("why")};
+    if (kind == "waiting") return StatusWaiting{WholeNumber<int>(json.at("generation")), json.at("why")};
     throw DataError(fmt::format("a worker's status has the unknown kind '{}'", kind));
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("a worker's status cannot be read: {}", error.what()));

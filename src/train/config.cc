@@ -74,7 +74,7 @@ void FromJson(const Json& json, T& member) {
   } else if constexpr (std::is_same_v<T, std::optional<double>>) {
     member = json.is_null() ? std::nullopt : std::optional<double>(json.get<double>());
   } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-    member = static_cast<T>(WholeNumber(json));
+    member = WholeNumber<T>(json);
   } else {
     member = json.get<T>();
   }

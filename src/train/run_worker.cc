@@ -559,6 +559,8 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   }
 }
 
+StallWatch::Options WatchOf(const TrainConfig& config) { return {config.timeout, config.group_size > 1}; }
+
 // Whoever looks on hears of a stall.
 std::function<void(const std::string&)> TellOf(const WorkerContext& context) {
   return [tell = context.tell_status](const std::string& line) {
@@ -608,13 +610,13 @@ void RunWorker(const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
   std::optional<StallWatch> watch;  // one for all that are threads
   if (config.backend == Backend::kProcesses || context.comm.rank() == 0)
-    watch.emplace(config.timeout, TellOf(context));
+    watch.emplace(WatchOf(config), TellOf(context));
   ExplainOutOfMemory([&] { Train(config, context, nullptr); });
 }
 
 void RunWorkerThrough(Worlds& worlds, const TrainConfig& config, const WorkerContext& context) {
   const DeviceScope scope(context.device);
-  const StallWatch watch(config.timeout, TellOf(context));
+  const StallWatch watch(WatchOf(config), TellOf(context));
   const Dataset data =
       context.data ? *context.data : OpenData(config);  // before the others wait for this worker
   Survivor survivor(worlds);

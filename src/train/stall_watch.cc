@@ -16,19 +16,20 @@ namespace {
 
 constexpr double kLong = 10;  // seconds, where the timeout is not near
 
-std::string Describe(const Wait& wait, double seconds, double timeout) {
+std::string Describe(const Wait& wait, double now, bool of_groups) {
   const std::string whom =
       wait.awaited.empty()
           ? "others"
           : fmt::format("rank{} {}", wait.awaited.size() == 1 ? "" : "s", fmt::join(wait.awaited, ", "));
-  return fmt::format("rank {} of {} has waited {:.1f} s for {} in an exchange, and gives up after {:g} s",
-                     wait.rank, wait.size, seconds, whom, timeout);
+  return fmt::format("rank {} of {}{} has waited {:.1f} s for {} in an exchange, and gives up after {:g} s",
+                     wait.rank, wait.size, of_groups ? " (of all, or of a group)" : "", now - wait.since,
+                     whom, wait.timeout);
 }
 
 }  // namespace
 
-StallWatch::StallWatch(double timeout, std::function<void(const std::string& line)> tell)
-    : timeout_(timeout), tell_(std::move(tell)), thread_([this] { Watch(); }) {}
+StallWatch::StallWatch(const Options& options, std::function<void(const std::string& line)> tell)
+    : options_(options), tell_(std::move(tell)), thread_([this] { Watch(); }) {}
 
 StallWatch::~StallWatch() {
   {
@@ -40,14 +41,16 @@ StallWatch::~StallWatch() {
 }
 
 void StallWatch::Watch() {
-  const double patience = std::min(kLong, timeout_ / 4);
+  const double patience = std::min(kLong, options_.timeout / 4);
   std::set<double> told;  // by their beginnings
   std::unique_lock<std::mutex> lock(mutex_);
   while (!ends_.wait_for(lock, std::chrono::duration<double>(patience / 4), [this] { return over_; })) {
+    lock.unlock();
     const double now = MonotonicSeconds();
     for (const Wait& wait : WaitsBegunBefore(now - patience)) {
-      if (wait.tells() && told.insert(wait.since).second) tell_(Describe(wait, now - wait.since, timeout_));
+      if (wait.tells() && told.insert(wait.since).second) tell_(Describe(wait, now, options_.of_groups));
     }
+    lock.lock();
   }
 }
 

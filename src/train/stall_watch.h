@@ -12,9 +12,12 @@ namespace swarmsync {
 // since when, and when it will give up.
 class StallWatch {
  public:
-  // timeout: of the collectives, in seconds. tell: called by a thread of its own, once for each such wait,
-  // and long before the timeout.
-  StallWatch(double timeout, std::function<void(const std::string& line)> tell);
+  struct Options {
+    double timeout = 60;     // of the collectives, in seconds; it is told long before it is over
+    bool of_groups = false;  // ranks are those of groups, too
+  };
+  // tell: called by a thread of its own, once for each such wait; does not throw.
+  StallWatch(const Options& options, std::function<void(const std::string& line)> tell);
   ~StallWatch();
   StallWatch(const StallWatch&) = delete;
   StallWatch& operator=(const StallWatch&) = delete;
@@ -22,7 +25,7 @@ class StallWatch {
  private:
   void Watch();
 
-  double timeout_;
+  Options options_;
   std::function<void(const std::string& line)> tell_;
   std::mutex mutex_;
   std::condition_variable ends_;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 namespace swarmsync {
 namespace {
 
@@ -35,6 +38,18 @@ TEST(Json, AWholeNumberIsNothingElse) {
   EXPECT_EQ(WholeNumber(Json(-3)), -3);
   for (const char* other : {"1.0", "1e300", "true", "null", "\"1\"", "[1]"})
     EXPECT_THROW(WholeNumber(Json::parse(other)), Json::exception) << other;
+}
+
+TEST(Json, AWholeNumberFitsItsType) {
+  const Json most = std::numeric_limits<std::uint64_t>::max(),
+             least = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(WholeNumber<std::uint64_t>(most), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(WholeNumber(least), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(WholeNumber<int>(Json(-7)), -7);
+  EXPECT_THROW(WholeNumber(most), Json::exception);
+  EXPECT_THROW(WholeNumber<int>(least), Json::exception);
+  EXPECT_THROW(WholeNumber<int>(Json(1LL << 31)), Json::exception);
+  EXPECT_THROW(WholeNumber<std::uint64_t>(Json(-1)), Json::exception);
 }
 
 }  // namespace

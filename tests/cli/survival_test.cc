@@ -10,6 +10,7 @@ namespace swarmsync::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -160,8 +161,9 @@ TEST_F(SurvivalTest, AFrozenWorkerIsExpelledAfterTheTimeout) {
   EXPECT_EQ(tool.Wait().exit_code, 0) << tool.Wait().err;
   ExpectWhole("run", 2, 1);
   EXPECT_THAT(Events("run")[0].at("reason").get<std::string>(), HasSubstr("worker 1 did not answer"));
-  EXPECT_THAT(tool.Wait().err, HasSubstr("rank 0 of 3 has waited 1.")) << "told before the timeout";
-  EXPECT_THAT(tool.Wait().err, HasSubstr("s for rank 1 in an exchange, and gives up after 4 s"));
+  EXPECT_THAT(tool.Wait().err,
+              ContainsRegex(
+                  "rank 0 of 3 has waited [0-9.]+ s for ranks? 1.* in an exchange, and gives up after 4 s"));
 }
 
 TEST_F(SurvivalTest, BelowTheLeastNumberThereIsACheckpointAndExitCodeFour) {

@@ -121,13 +121,13 @@ void Stall(Communicator& comm) {
   const int late = comm.size() - 1;
   comm.Barrier();
   if (comm.rank() == late) {
-    std::this_thread::sleep_for(std::chrono::seconds(2));
+    std::this_thread::sleep_for(std::chrono::seconds(4));
     comm.Barrier();
     return;
   }
   std::vector<Wait> seen;
   std::thread watch([&] {
-    for (const double end = MonotonicSeconds() + 1.5; seen.empty() && MonotonicSeconds() < end;) {
+    for (const double end = MonotonicSeconds() + 3.5; seen.empty() && MonotonicSeconds() < end;) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       seen = WaitsBegunBefore(MonotonicSeconds() - 0.5);
     }

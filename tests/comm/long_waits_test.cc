@@ -11,12 +11,12 @@ namespace swarmsync {
 namespace {
 
 TEST(Wait, OneOfThoseThatWaitTells) {
-  EXPECT_TRUE((Wait{0, 4, 0, {2}}).tells());
-  EXPECT_FALSE((Wait{1, 4, 0, {2}}).tells());
-  EXPECT_TRUE((Wait{1, 4, 0, {0}}).tells());
-  EXPECT_TRUE((Wait{2, 4, 0, {0, 1, 3}}).tells());
-  EXPECT_TRUE((Wait{0, 4, 0, {}}).tells());
-  EXPECT_FALSE((Wait{3, 4, 0, {}}).tells());
+  EXPECT_TRUE((Wait{0, 4, 0, 60, {2}}).tells());
+  EXPECT_FALSE((Wait{1, 4, 0, 60, {2}}).tells());
+  EXPECT_TRUE((Wait{1, 4, 0, 60, {0}}).tells());
+  EXPECT_TRUE((Wait{2, 4, 0, 60, {0, 1, 3}}).tells());
+  EXPECT_TRUE((Wait{0, 4, 0, 60, {}}).tells());
+  EXPECT_FALSE((Wait{3, 4, 0, 60, {}}).tells());
 }
 
 TEST(LongWaits, ThreadsShowWhomTheyWaitFor) {
@@ -38,6 +38,7 @@ TEST(LongWaits, ThreadsShowWhomTheyWaitFor) {
   for (const Wait& wait : seen) {
     EXPECT_EQ(wait.awaited, std::vector<int>{1});
     EXPECT_EQ(wait.size, 3);
+    EXPECT_EQ(wait.timeout, 30);
     EXPECT_GE(wait.since, begin);
   }
   EXPECT_NE(seen[0].rank, seen[1].rank);

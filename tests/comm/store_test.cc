@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <mutex>
 #include <thread>
 
@@ -157,7 +158,7 @@ TEST_F(StoreTest, ARankIsLetInOnceAndOnlyIntoItsWorld) {
 }
 
 TEST_F(StoreTest, RandomAndStalledBytesAreRefusedAndHoldNobodyUp) {
-  Serve(2, 1s);
+  Serve(2, 4s);
   std::vector<Socket> strangers;
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(100'000, '\xff'), std::string(),
@@ -170,8 +171,8 @@ TEST_F(StoreTest, RandomAndStalledBytesAreRefusedAndHoldNobodyUp) {
   StoreClient first(Rank(0, 2)), second(Rank(1, 2));
   first.Set("key", "value");
   EXPECT_EQ(second.Get("key", 10s), "value");
-  EXPECT_LT(MonotonicSeconds() - begin, 0.9) << "while the strangers were there";
-  for (Socket& stranger : strangers) EXPECT_TRUE(stranger.ClosesWithin(5000));
+  EXPECT_LT(MonotonicSeconds() - begin, 3) << "while the strangers were there";
+  for (Socket& stranger : strangers) EXPECT_TRUE(stranger.ClosesWithin(15000));
   AwaitRefusal(strangers.size());
   int other_protocol = 0, stalled = 0;
   for (const std::string& line : refused()) {
@@ -192,6 +193,24 @@ TEST_F(StoreTest, TwoHundredStrangersKeepNobodyOut) {
   EXPECT_TRUE(strangers.front().ClosesWithin(5000));
   EXPECT_FALSE(strangers.back().ClosesWithin(100));
   EXPECT_LE(refused().size(), 20u) << "a flood of strangers is no flood of lines";
+}
+
+TEST_F(StoreTest, RanksComeIntoAFloodOfStrangers) {
+  Serve(4, 60s);
+  std::atomic<bool> over{false};
+  std::thread flood([&] {
+    std::vector<Socket> strangers;
+    while (!over) {
+      strangers.emplace_back().Connect(server_->port());
+      if (strangers.size() > 300) strangers.clear();
+    }
+  });
+  for (int rank = 0; rank < 4; ++rank) {
+    StoreClient client(Rank(rank, 4));
+    EXPECT_EQ(client.Add("ranks", 1), rank + 1);
+  }
+  over = true;
+  flood.join();
 }
 
 TEST_F(StoreTest, ARequestThatIsTooLongSetsNoMemoryAside) {

@@ -76,7 +76,7 @@ TEST_F(RunStoreTest, DropsALineThatItsWriterWasKilledIn) {
 TEST_F(RunStoreTest, ALineThatIsNoRecordIsADataErrorWithItsNumber) {
   { RunStore(Path()).Add(Record("1", 0.5)); }
   const std::string whole = ReadFile(Path());
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string("{"), std::string("[]"), std::string("{}"), std::string("not json"),
         std::string(R"({"stage":"final","flags":{},"status":"done"})"),
         std::string(R"({"stage":"final","flags":{},"status":"done","result":{"test_accuracy":"1"}})"),

@@ -69,6 +69,24 @@ TEST(Membership, IsPatientWithThoseWhoHaveNotNoticedALoss) {
               AllOf(HasSubstr("worker 1 was killed"), HasSubstr("worker 2 did not answer")));
 }
 
+// Worker 0 sits in a collective with worker 1, which is frozen, when another joins.
+TEST(Membership, WaitsForThoseWhoWaitForAFrozenOne) {
+  Membership membership(Rules(3, 1, /*max_restarts=*/1));
+  membership.OnEnded(2, "was killed");
+  membership.OnWaiting(0, 1, "lost rank 2");
+  membership.OnWaiting(1, 1, "lost rank 2");
+  ASSERT_TRUE(membership.Decide(0).next);
+  ASSERT_THAT(membership.Decide(1).restart, ElementsAre(2));
+  membership.OnWaiting(2, 0, "");
+  EXPECT_TRUE(membership.Decide(100).change_is_due);
+  EXPECT_THAT(membership.Decide(165).expel, IsEmpty()) << "its collective may end a timeout after it began";
+  membership.OnWaiting(0, 2, "rank 1 did not come");
+  const auto decision = membership.Decide(166);
+  EXPECT_THAT(decision.expel, ElementsAre(1));
+  ASSERT_TRUE(decision.next);
+  EXPECT_THAT(decision.next->members, ElementsAre(0, 2));
+}
+
 // The others have waited for it already.
 TEST(Membership, ExpelsWhoDoesNotAnswer) {
   Membership membership(Rules(3));

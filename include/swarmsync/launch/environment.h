@@ -39,9 +39,9 @@ constexpr const char* kTokenVariable = "SWARMSYNC_TOKEN";
 
 // The group that this process was launched into; a world of one when no launcher is seen. The ranks meet at
 // MASTER_ADDR:MASTER_PORT, where rank 0 serves a store that asks for SWARMSYNC_TOKEN (or torchrun's agent
-// serves its own, which does not, if TORCHELASTIC_USE_AGENT_STORE says so); or, started by swarmsync, through
-// the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the network interface; ranks on several hosts must have
-// one, and a token. Ranks that are all on one host talk through memory that they share
+// serves its own, which asks for none, if TORCHELASTIC_USE_AGENT_STORE says so); or, started by swarmsync,
+// through the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the network interface; ranks on several hosts
+// must have one, and a token. Ranks that are all on one host talk through memory that they share
 // (comm/shared_memory.h). Collective. Throws UsageError for bad variables, CommError when the ranks do not
 // meet in time.
 std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& options = {});

@@ -24,7 +24,8 @@ class Membership {
     int min_workers = 1;   // with fewer, the next generation is the last
     int max_restarts = 0;  // of all workers together
     // Seconds that a member may take to leave a generation that is over: where another was lost or joins, of
-    // which it hears between two steps; and where others have waited for it in vain already.
+    // which it hears between two steps (no less than the timeout of its collectives; where several have not
+    // left, twice as long, and the grace); and where others have waited for it in vain already.
     double patience = 60, grace = 2;
   };
   explicit Membership(const Rules& rules);
