@@ -217,7 +217,7 @@ def main():
     syncs = arguments.syncs.split(",")
     first = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     end = time.monotonic() + 60 * (arguments.minutes or 60)
-    faults, failed, runs, longest = collections.Counter(), [], 0, 0.0
+    faults, codes, failed, runs, longest = collections.Counter(), collections.Counter(), [], 0, 0.0
     while runs < arguments.runs if arguments.runs else time.monotonic() < end:
         run = draw(first + runs, syncs)
         runs += 1
@@ -226,6 +226,7 @@ def main():
             code, lines, seconds, pause = train(run, arguments.tool, folder)
             broken = list(broken_promises(run, folder, code, lines, pause))
             faults += happened(run, folder)
+            codes[code] += 1
             longest = max(longest, pause)
             print(f"seed {run.seed}: {run.sync}, {run.workers} {'threads' if run.threads else 'processes'} "
                   f"{' '.join(run.flags)} {spell(run.faults)}: exit code {code}, {seconds:.1f} s, "
@@ -236,7 +237,8 @@ def main():
                     os.makedirs(arguments.keep, exist_ok=True)
                     subprocess.run(["cp", "-r", name, f"{arguments.keep}/seed-{run.seed}"], check=False)
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-    print(f"{runs} runs, {runs - len(failed)} of them well; {sum(faults.values())} faults ({told}); "
+    ended = ", ".join(f"{count} with exit code {code}" for code, count in codes.items())
+    print(f"{runs} runs, {runs - len(failed)} of them well ({ended}); {sum(faults.values())} faults ({told}); "
           f"longest pause {longest:.1f} s")
     for seed in failed:
         print(f"again: tests/faults/soak.py --runs 1 --seed {seed} --syncs {arguments.syncs}")
