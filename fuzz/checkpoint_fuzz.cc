@@ -5,6 +5,7 @@
 #include <torch/optim/adam.h>
 
 #include "base/digest.h"
+#include "checkpoint/object.h"
 #include "fuzz/input.h"
 #include "swarmsync/checkpoint/checkpoint_directory.h"
 #include "swarmsync/checkpoint/state.h"
@@ -12,37 +13,9 @@
 namespace swarmsync {
 namespace {
 
-struct Record {
-  double number;
-  std::int32_t count;
-};
-
-struct Object {
-  at::Tensor always = at::zeros({2, 3});
-  at::Tensor perhaps;
-  double real = 0;
-  std::int64_t whole = 0;
-  std::uint32_t word = 0;
-  bool flag = false;
-  std::vector<Record> records;
-  std::string bytes;
-
-  void VisitState(StateVisitor& state) {
-    state.TensorInPlace("always", Held::kByAll, always);
-    state.Tensor("perhaps", Held::kByEach, perhaps, at::zeros({4}));
-    const StateVisitor::Within within(state, "numbers");
-    state.Number("real", Held::kByAll, real);
-    state.Number("whole", Held::kByEach, whole);
-    state.Number("word", Held::kByEach, word);
-    state.Number("flag", Held::kByEach, flag);
-    state.Records("records", Held::kByEach, records);
-    state.Bytes("bytes", Held::kByEach, bytes);
-  }
-};
-
 void Load(const NamedTensors& tensors) {
   StateLoader loader(tensors, "the checkpoint", at::kCPU);
-  Object object;
+  testing::Object object;
   object.VisitState(loader);
   StateSaver saver;
   object.VisitState(saver);

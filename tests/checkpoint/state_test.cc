@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "checkpoint/object.h"
 #include "support/errors.h"
 #include "swarmsync/base/error.h"
 
@@ -18,36 +19,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::MessageOf;
-
-struct Record {
-  double number;
-  std::int32_t count;
-};
-
-// An object with a piece of each kind.
-struct Object {
-  at::Tensor always = at::zeros({2, 3});
-  at::Tensor perhaps, never;
-  double real = 0;
-  std::int64_t whole = 0;
-  std::uint32_t word = 0;
-  bool flag = false;
-  std::vector<Record> records;
-  std::string bytes;
-
-  void VisitState(StateVisitor& state) {
-    state.TensorInPlace("always", Held::kByAll, always);
-    state.Tensor("perhaps", Held::kByEach, perhaps, at::zeros({4}));
-    state.Tensor("never", Held::kByEach, never);
-    const StateVisitor::Within within(state, "numbers");
-    state.Number("real", Held::kByAll, real);
-    state.Number("whole", Held::kByEach, whole);
-    state.Number("word", Held::kByEach, word);
-    state.Number("flag", Held::kByEach, flag);
-    state.Records("records", Held::kByEach, records);
-    state.Bytes("bytes", Held::kByEach, bytes);
-  }
-};
+using testing::Object;
 
 Object Full() {
   Object object;
