@@ -68,6 +68,10 @@ int PortOf(int fd) {
   return std::atoi(service);
 }
 
+std::string Found(const std::string& value) {
+  return BytesOf(Answer{1, static_cast<std::uint32_t>(value.size())}) + value;
+}
+
 }  // namespace
 
 struct StoreServer::Connection {
@@ -248,9 +252,7 @@ bool StoreServer::HandleRequest(Connection& connection) {
 
 void StoreServer::Carry(Connection& connection, const Request& request, const std::string& key,
                         std::string value) {
-  const auto answer = [&](const std::string& text) {
-    connection.out = BytesOf(Answer{1, static_cast<std::uint32_t>(text.size())}) + text;
-  };
+  const auto answer = [&](const std::string& text) { connection.out = Found(text); };
   const auto found = values_.find(key);
   switch (request.operation) {
     case Operation::kSet:
@@ -278,10 +280,7 @@ void StoreServer::AnswerWaiting(double now) {
     if (connection.closed || !connection.waits) continue;
     const auto found = values_.find(connection.waits->key);
     if (found == values_.end() && now < connection.waits->deadline) continue;
-    connection.out =
-        found == values_.end()
-            ? BytesOf(Answer{0, 0})
-            : BytesOf(Answer{1, static_cast<std::uint32_t>(found->second.size())}) + found->second;
+    connection.out = found == values_.end() ? BytesOf(Answer{0, 0}) : Found(found->second);
     connection.waits.reset();
     Write(connection);
     Handle(connection);

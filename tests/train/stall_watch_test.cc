@@ -32,7 +32,7 @@ class StallWatchTest : public ::testing::Test {
   std::vector<std::string> told_;
 };
 
-TEST_F(StallWatchTest, TellsOnceOfAWaitThatLasts) {
+TEST_F(StallWatchTest, TellsOfALongWaitOnce) {
   const StallWatch watch({0.8}, Tell());
   LongWait wait({0, 4, MonotonicSeconds(), 0.8, {}});
   wait.Awaits({1, 3});
