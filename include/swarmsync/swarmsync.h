@@ -6,4 +6,5 @@
 #include "swarmsync/launch/environment.h"
 #include "swarmsync/params/flat_params.h"
 #include "swarmsync/params/safetensors.h"
+#include "swarmsync/params/state_dict.h"
 #include "swarmsync/sync/synchronizer.h"

@@ -7,13 +7,14 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <tuple>
 
 #include "base/json.h"
-#include "swarmsync/base/error.h"
+#include "params/complaint.h"
+#include "params/scalar_types.h"
 #include "swarmsync/base/file.h"
 
 namespace swarmsync {
@@ -22,40 +23,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
-
-constexpr std::array<std::pair<at::ScalarType, const char*>, 9> kTypes{{
-    {at::kFloat, "F32"},
-    {at::kDouble, "F64"},
-    {at::kHalf, "F16"},
-    {at::kBFloat16, "BF16"},
-    {at::kLong, "I64"},
-    {at::kInt, "I32"},
-    {at::kShort, "I16"},
-    {at::kChar, "I8"},
-    {at::kByte, "U8"},
-}};
-
-const char* TypeName(at::ScalarType type, const std::string& tensor) {
-  for (const auto& [candidate, name] : kTypes) {
-    if (candidate == type) return name;
-  }
-  throw UsageError(fmt::format("tensor '{}' has type {}, which safetensors files here do not hold", tensor,
-                               c10::toString(type)));
-}
-
-// Throws for one file: every complaint names it.
-class Complaint {
- public:
-  explicit Complaint(const std::filesystem::path& path) : path_(path.string()) {}
-  template <class... Args>
-  [[noreturn]] void operator()(fmt::format_string<Args...> what, Args&&... args) const {
-    throw DataError(fmt::format("{} is not a usable model file: {}; save or copy it again", path_,
-                                fmt::format(what, std::forward<Args>(args)...)));
-  }
-
- private:
-  std::string path_;
-};
 
 // The list of whole numbers under `key`. Json's own conversion would take -1, 1.5 and an object of numbers.
 std::vector<std::uint64_t> Numbers(const std::string& name, const Json& entry, const char* key,
@@ -93,11 +60,8 @@ at::Tensor ReadTensor(const std::string& name, const Json& entry, const std::uin
     fail("the header's entry for '{}' is incomplete", name);
   }
   const auto dtype = entry.at("dtype").get<std::string>();
-  const at::ScalarType* type = nullptr;
-  for (const auto& [candidate, type_name] : kTypes) {
-    if (dtype == type_name) type = &candidate;
-  }
-  if (type == nullptr) fail("'{}' has the unknown type '{}'", name, dtype);
+  const std::optional<at::ScalarType> type = TypeNamed(dtype, &TypeNames::safetensors);
+  if (!type) fail("'{}' has the unknown type '{}'", name, dtype);
 
   const std::vector<std::uint64_t> shape = Numbers(name, entry, "shape", fail);
   const std::vector<std::uint64_t> offsets = Numbers(name, entry, "data_offsets", fail);
@@ -119,19 +83,12 @@ at::Tensor ReadTensor(const std::string& name, const Json& entry, const std::uin
          offsets[1] - offsets[0]);
   }
   ranges.push_back({offsets[0], offsets[1], name});
-  at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(*type));
+  at::Tensor tensor = at::empty(sizes, StoredAs(*type));
   if (bytes > 0) std::memcpy(tensor.data_ptr(), data + offsets[0], bytes);
-  return tensor;
+  return FromStored(tensor, *type);
 }
 
 }  // namespace
-
-NamedTensors StateOf(const torch::nn::Module& module) {
-  NamedTensors state;
-  for (const auto& item : module.named_parameters()) state.emplace_back(item.key(), item.value());
-  for (const auto& item : module.named_buffers()) state.emplace_back(item.key(), item.value());
-  return state;
-}
 
 void SaveSafetensors(const std::filesystem::path& path, const WeightsFile& content) {
   Json header = Json::object();
@@ -140,7 +97,7 @@ void SaveSafetensors(const std::filesystem::path& path, const WeightsFile& conte
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : content.tensors) {
     dense.push_back(tensor.detach().cpu().contiguous());
-    header[name] = {{"dtype", TypeName(tensor.scalar_type(), name)},
+    header[name] = {{"dtype", NamesOf(tensor.scalar_type(), name).safetensors},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {offset, offset + dense.back().nbytes()}}};
     offset += dense.back().nbytes();
@@ -186,28 +143,6 @@ WeightsFile LoadSafetensors(const std::filesystem::path& path) {
   }
   CheckCover(std::move(ranges), data_size, fail);
   return content;
-}
-
-void CopyInto(torch::nn::Module& module, const WeightsFile& content, const std::filesystem::path& path) {
-  torch::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> in_file(content.tensors.begin(), content.tensors.end());
-  const NamedTensors state = StateOf(module);
-  const auto fail = [&](const std::string& why) {
-    throw DataError(
-        fmt::format("{} holds another model: {}; name the model it was saved from", path.string(), why));
-  };
-  for (const auto& [name, tensor] : state) {
-    const auto found = in_file.find(name);
-    if (found == in_file.end()) fail(fmt::format("it has no tensor '{}'", name));
-    if (found->second.sizes() != tensor.sizes()) {
-      fail(fmt::format("its '{}' has shape [{}], not [{}]", name, fmt::join(found->second.sizes(), ", "),
-                       fmt::join(tensor.sizes(), ", ")));
-    }
-  }
-  if (in_file.size() != state.size()) {
-    fail(fmt::format("it has {} tensors, not {}", in_file.size(), state.size()));
-  }
-  for (const auto& [name, tensor] : state) tensor.copy_(in_file.at(name));
 }
 
 }  // namespace swarmsync

@@ -187,9 +187,9 @@ TEST_F(SafetensorsTest, AnIndependentReaderFindsTheSame) {
 
 TEST_F(SafetensorsTest, ATypeThatTheFormatLacksIsAUsageErrorAndLeavesNoFile) {
   const std::string message = MessageOf<UsageError>([&] {
-    SaveSafetensors(path(), {{{"mask", torch::ones({2}, at::kBool)}}, {}});
+    SaveSafetensors(path(), {{{"phase", torch::ones({2}, at::kComplexFloat)}}, {}});
   });
-  EXPECT_NE(message.find("'mask' has type Bool"), std::string::npos) << message;
+  EXPECT_NE(message.find("'phase' has type ComplexFloat"), std::string::npos) << message;
   EXPECT_FALSE(std::filesystem::exists(path()));
 }
 
@@ -409,6 +409,11 @@ INSTANTIATE_TEST_SUITE_P(
                              "no tensor 'conv.weight'"},
                       Misfit{"OneMore", [](NamedTensors& t) { t.emplace_back("more", torch::ones({1})); },
                              "12 tensors, not 11"},
+                      Misfit{"OfADataParallel",
+                             [](NamedTensors& t) {
+                               for (auto& [name, tensor] : t) name = "module." + name;
+                             },
+                             "no tensor 'scale' but 'module.scale'"},
                       Misfit{"AnotherShape", [](NamedTensors& t) { t[7].second = torch::ones({3}); },
                              "'last.bias' has shape [3], not [2]"},
                       Misfit{"ShapeThatWouldBroadcast",
