@@ -81,6 +81,7 @@ int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& model
   AddWorkerCommand(tool, context, run);
   AddCompareCommand(tool, context, run);
   AddEvaluateCommand(tool, context, run);
+  AddExportCommand(tool, context, run);
   AddDataCommand(tool, context, run);
   AddBenchCommand(tool, context, run);
   AddInfoCommand(tool, context, run);

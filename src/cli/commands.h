@@ -26,6 +26,7 @@ void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run)
 void AddWorkerCommand(CLI::App& tool, const CommandContext& context, Action& run);  // not for people
 void AddCompareCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddExportCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddDataCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddBenchCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);

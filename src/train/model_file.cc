@@ -19,6 +19,10 @@ constexpr const char* kKey = "swarmsync";  // safetensors metadata is text by ke
 
 }  // namespace
 
+ModelInput InputOf(const Dataset& data) {
+  return {data.shape.channels, data.shape.height, data.shape.width, data.num_classes};
+}
+
 void SaveModel(const std::filesystem::path& path, const ImageClassifier& model, const std::string& name,
                const Dataset& data) {
   const Json description = {{"version", 1},
@@ -33,16 +37,10 @@ void SaveModel(const std::filesystem::path& path, const ImageClassifier& model, 
   SaveSafetensors(path, {StateOf(model), {{kKey, description.dump()}}});
 }
 
-SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& models) {
-  const WeightsFile file = LoadSafetensors(path);
+std::optional<ModelDescription> DescriptionIn(const WeightsFile& file, const std::filesystem::path& path) {
   const auto found = file.metadata.find(kKey);
-  if (found == file.metadata.end()) {
-    throw DataError(
-        fmt::format("{} does not say which model it holds (no '{}' in its metadata); it was not written "
-                    "by swarmsync",
-                    path.string(), kKey));
-  }
-  SavedModel saved;
+  if (found == file.metadata.end()) return std::nullopt;
+  ModelDescription saved;
   try {
     const Json json = ParseJson<Json>(found->second);
     saved.name = json.at("model");
@@ -69,6 +67,12 @@ SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& mod
         "{} claims a normalization that cannot be: {} means, {} standard deviations, all above 0, are needed",
         path.string(), channels, channels));
   }
+  return saved;
+}
+
+SavedModel MakeModel(const ModelDescription& description, const WeightsFile& file,
+                     const std::filesystem::path& path, const ModelRegistry& models) {
+  SavedModel saved{description, nullptr};
   try {
     saved.model = models.Make(saved.name, saved.input);
   } catch (const UsageError& error) {
@@ -76,6 +80,18 @@ SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& mod
   }
   CopyInto(*saved.model, file, path);
   return saved;
+}
+
+SavedModel LoadModel(const std::filesystem::path& path, const ModelRegistry& models) {
+  const WeightsFile file = LoadWeights(path);
+  const std::optional<ModelDescription> description = DescriptionIn(file, path);
+  if (!description) {
+    throw DataError(
+        fmt::format("{} does not say which model it holds (no '{}' in its metadata); it was not written "
+                    "by swarmsync",
+                    path.string(), kKey));
+  }
+  return MakeModel(*description, file, path, models);
 }
 
 }  // namespace swarmsync

@@ -22,7 +22,7 @@
 #include "swarmsync/data/noisy_labels.h"
 #include "swarmsync/data/sampler.h"
 #include "swarmsync/data/sharding.h"
-#include "swarmsync/params/safetensors.h"
+#include "swarmsync/params/weights.h"
 #include "swarmsync/report/run_files.h"
 #include "swarmsync/train/model_file.h"
 #include "swarmsync/train/trainer.h"
@@ -73,10 +73,6 @@ std::vector<std::string> SkippedFiles(const Dataset& data) {
                       data.skipped.size() == 1 ? "" : "s", data.skipped.size() == 1 ? "was" : "were",
                       fmt::join(data.skipped.begin(), data.skipped.begin() + named, "; "),
                       more > 0 ? fmt::format("; and {} more", more) : "")};
-}
-
-ModelInput InputOf(const Dataset& data) {
-  return {data.shape.channels, data.shape.height, data.shape.width, data.num_classes};
 }
 
 ShardedSampler MakeSampler(const TrainConfig& config, const Dataset& data, const ValidationSplit& split,

@@ -27,7 +27,7 @@ TEST_F(HelpTest, Version) {
 
 TEST_F(HelpTest, OfTheToolNamesTheCommandsAndTheExitCodes) {
   const std::string help = Output({"--help"});
-  for (const char* command : {"train", "compare", "evaluate", "data", "bench", "info"})
+  for (const char* command : {"train", "compare", "evaluate", "export", "data", "bench", "info"})
     EXPECT_THAT(help, HasSubstr(command));
   EXPECT_THAT(help, AllOf(HasSubstr("Exit codes"), HasSubstr("128+signal"), HasSubstr("--version")));
   EXPECT_THAT(help, ::testing::Not(HasSubstr("worker "))) << "that one is not for people";
@@ -51,6 +51,9 @@ TEST_F(HelpTest, OfTheOtherCommands) {
   EXPECT_THAT(Output({"evaluate", "--help"}),
               AllOf(HasSubstr("--weights"), HasSubstr("--dataset"), HasSubstr("--json"),
                     HasSubstr("Example: swarmsync evaluate")));
+  EXPECT_THAT(Output({"export", "--help"}),
+              AllOf(HasSubstr("--weights"), HasSubstr("--out"), HasSubstr("--format"),
+                    HasSubstr("Example: swarmsync export")));
   EXPECT_THAT(Output({"data", "--help"}), AllOf(HasSubstr("list"), HasSubstr("get"), HasSubstr("verify"),
                                                 HasSubstr("Example: swarmsync data get")));
   EXPECT_THAT(Output({"data", "get", "--help"}), AllOf(HasSubstr("fashion-mnist"), HasSubstr("--data-dir")));

@@ -8,10 +8,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "support/child_process.h"
 #include "support/errors.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 #include "swarmsync/params/safetensors.h"
+#include "swarmsync/params/state_dict.h"
 
 namespace swarmsync {
 namespace {
@@ -126,6 +128,15 @@ TEST_F(ModelFile, ADamagedHeaderIsRefusedOrHarmless) {
   EXPECT_GT(refused, static_cast<int>(header) / 3 / 2);
 }
 
+TEST_F(ModelFile, AStateDictSaysAsMuch) {
+  SaveStateDict(path(), original_);
+  const SavedModel saved = LoadModel(path(), models_);
+  EXPECT_EQ(saved.name, "lenet5");
+  EXPECT_EQ(saved.normalization.stddev, std::vector<float>{0.125F});
+  const at::Tensor images = at::rand({4, 1, 14, 13});
+  EXPECT_TRUE(saved.model->forward(images).equal(model_->forward(images)));
+}
+
 TEST_F(ModelFile, AFileThatIsNotOursIsRefused) {
   WeightsFile file = original_;
   file.metadata.clear();
@@ -185,6 +196,57 @@ TEST_F(ModelFile, AnUnwritablePlaceIsARunError) {
   EXPECT_THAT(MessageOf<RunError>(
                   [this] { SaveModel("/proc/model.safetensors", *model_, "lenet5", SmallGrayData()); }),
               HasSubstr("/proc/model.safetensors"));
+}
+
+// Weights that went through a state dict, in PyTorch and here.
+class ModelInPython : public ::testing::TestWithParam<const char*> {
+ protected:
+  ModelInPython() {
+    torch::manual_seed(1);
+    images_ = at::rand({8, input_.channels, input_.height, input_.width});
+    SaveStateDict(Path("images"), {{{"images", images_}}, {}});
+  }
+
+  std::filesystem::path Path(const char* name) const { return directory_.path() / name; }
+
+  void ExpectPythonComputesTheSame(const char* action, ImageClassifier& model) {
+    model.eval();
+    const at::Tensor theirs = LoadStateDict(Path("images.logits")).tensors.at(0).second;
+    const at::Tensor ours = model.forward(images_);
+    EXPECT_GT((ours - ours.mean()).abs().max().item<float>(), 0.01F) << "they tell something";
+    EXPECT_LT((ours - theirs).abs().max().item<float>(), 1e-6F) << action;
+  }
+  void RunPython(const char* action) {
+    testing::ChildProcess python({SWARMSYNC_PYTHON, "-B", SWARMSYNC_SOURCE_DIR "/tests/model/logits.py",
+                                  action, GetParam(), Path("images"), Path("weights.pt")});
+    ASSERT_EQ(python.Wait(), 0);
+  }
+
+  const torch::NoGradGuard no_grad_;
+  const ModelRegistry models_ = ModelRegistry::WithBuiltIn();
+  const bool gray_ = std::string_view(GetParam()) == "lenet5";
+  const ModelInput input_ = gray_ ? ModelInput{1, 28, 28, 10} : ModelInput{3, 32, 32, 10};
+  at::Tensor images_;
+
+ private:
+  PrivateDirectory directory_;
+};
+INSTANTIATE_TEST_SUITE_P(Models, ModelInPython, ::testing::Values("lenet5", "resnet8"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(ModelInPython, OursGivesTheSameLogitsThere) {
+  const auto model = models_.Make(GetParam(), input_);
+  model->forward(images_);  // in training mode, which moves running statistics
+  SaveStateDict(Path("weights.pt"), {StateOf(*model), {{"swarmsync", "x"}}});
+  RunPython("run");
+  ExpectPythonComputesTheSame("run", *model);
+}
+
+TEST_P(ModelInPython, TheirsGivesTheSameLogitsHere) {
+  RunPython("make");
+  const auto model = models_.Make(GetParam(), input_);
+  CopyInto(*model, LoadWeights(Path("weights.pt")), Path("weights.pt"));
+  ExpectPythonComputesTheSame("make", *model);
 }
 
 }  // namespace
