@@ -69,6 +69,7 @@ TrainConfig Complete(TrainConfig config, int workers, bool survives) {
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
   config.out = AbsoluteDirectory(config.out);
+  if (!config.init.empty()) config.init = std::filesystem::absolute(config.init).lexically_normal().string();
   // Whoever loads the saved model looks for its code there.
   const std::string prefix(kTorchScriptPrefix);
   if (config.model.rfind(prefix, 0) == 0 && config.model != prefix) {
@@ -119,9 +120,12 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
     if (!config.quiet) PrintWarning(warning);
   }
   const RunFiles files{config.out};
-  if (config.overwrite && config.model == std::string(kTorchScriptPrefix) + files.script().string()) {
-    throw UsageError(
-        fmt::format("--overwrite would remove the model, {}; give another --out", files.script().string()));
+  for (const auto& file : {files.script(), files.model()}) {
+    if (config.overwrite &&
+        (config.model == std::string(kTorchScriptPrefix) + file.string() || config.init == file.string())) {
+      throw UsageError(
+          fmt::format("--overwrite would remove the model, {}; give another --out", file.string()));
+    }
   }
   const bool in_place = config.resume == config.out;
   PrepareRunDirectory(files, in_place           ? Existing::kContinue

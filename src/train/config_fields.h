@@ -51,6 +51,9 @@ void VisitFields(Config& c, Visitor&& visit) {
         "lenet5, mlp, resnet8, resnet18, resnet20, vgg11, or torchscript:FILE for a module that "
         "torch.jit.save wrote",
         kData);
+  visit("init", c.init,
+        "begin with the weights of this file, a model.safetensors or a PyTorch state dict, in place of random ones",
+        kData);
 
   constexpr const char* kRecipe = "Recipe";
   visit("optimizer", c.optimizer, "local optimizer: sgd or adamw", kRecipe);

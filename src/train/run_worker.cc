@@ -111,6 +111,13 @@ std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler
   return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
 }
 
+// The model with the weights that the training begins with, but for those of a checkpoint, which --init leaves to it.
+void TakeInitialWeights(const TrainConfig& config, ImageClassifier& model) {
+  if (config.init.empty()) return;
+  if (!config.resume.empty() && !CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete().empty()) return;
+  CopyInto(model, LoadWeights(config.init), config.init);
+}
+
 // Rank 0 draws its initial weights alone, so that ranks that are threads, and share libtorch's generator, do
 // not draw from it at the same time. (The others' weights are replaced by rank 0's in MakeSynchronizer.)
 std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const WorkerContext& context,
@@ -122,6 +129,7 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
   }
   context.comm.Barrier();
   if (!model) model = context.models.Make(config.model, input);
+  TakeInitialWeights(config, *model);
   // Threads share one generator, so what they draw from it, such as dropout, depends on who comes first.
   if (config.backend == Backend::kProcesses)
     torch::manual_seed(TorchSeed(config.seed, context.comm.rank(), Draws::kTraining));
@@ -593,6 +601,7 @@ CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int 
   CheckGraph(config);
   Dataset data = OpenData(config);
   const auto model = models.Make(config.model, InputOf(data));
+  TakeInitialWeights(config, *model);
   const bool on_cpu = config.device.rfind("cuda", 0) != 0;
   if (config.amp != Amp::kNone && on_cpu) CheckAutocast(config.amp, *model, data.shape);
   const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);

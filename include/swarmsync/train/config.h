@@ -73,6 +73,7 @@ struct TrainConfig {
   Sharding shard;
   std::vector<double> label_noise;  // by rank; empty: none
   std::string model = "lenet5";
+  std::string init;  // a file of the weights to begin with; "": the model's own
 
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double lr = 0.1;
