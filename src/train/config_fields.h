@@ -52,7 +52,8 @@ void VisitFields(Config& c, Visitor&& visit) {
         "torch.jit.save wrote",
         kData);
   visit("init", c.init,
-        "begin with the weights of this file, a model.safetensors or a PyTorch state dict, in place of random ones",
+        "begin with the weights of this file, a model.safetensors or a PyTorch state dict, in place of "
+        "random ones",
         kData);
 
   constexpr const char* kRecipe = "Recipe";

@@ -111,10 +111,12 @@ std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler
   return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
 }
 
-// The model with the weights that the training begins with, but for those of a checkpoint, which --init leaves to it.
+// Copies the weights of --init into the model, unless there is a checkpoint, whose weights will be taken.
 void TakeInitialWeights(const TrainConfig& config, ImageClassifier& model) {
   if (config.init.empty()) return;
-  if (!config.resume.empty() && !CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete().empty()) return;
+  if (!config.resume.empty() &&
+      !CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete().empty())
+    return;
   CopyInto(model, LoadWeights(config.init), config.init);
 }
 
