@@ -13,6 +13,7 @@ find_package(CLI11 REQUIRED)
 # Debian's configuration of libzip for cmake asks for its tools as well.
 find_library(SWARMSYNC_LIBZIP zip REQUIRED)
 find_path(SWARMSYNC_LIBZIP_INCLUDE_DIR zip.h REQUIRED)
+find_path(SWARMSYNC_PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp REQUIRED)
 
 # With a CUDA build of libtorch come the kernels for GPUs, and, where its header is, NCCL. libtorch's own configuration
 # has found CUDA's compiler then.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "report/growing_file.h"
 
 namespace swarmsync {
 
@@ -13,15 +15,15 @@ void WriteJson(const std::filesystem::path& path, const nlohmann::ordered_json& 
 // Not thread-safe. Throws RunError.
 class JsonLines {
  public:
-  explicit JsonLines(const std::filesystem::path& path);
-  void Append(const nlohmann::ordered_json& record);
+  explicit JsonLines(const std::filesystem::path& path) : file_(path) {}
+  void Append(const nlohmann::ordered_json& record) { file_.Append(record.dump() + '\n'); }
 
-  std::uintmax_t size() const;          // of the file, in bytes
-  void ShortenTo(std::uintmax_t size);  // forgets what was written behind; a shorter file stays
+  std::uintmax_t size() const { return file_.size(); }  // of the file, in bytes
+  // Forgets what was written behind; a shorter file stays.
+  void ShortenTo(std::uintmax_t size) { ShortenFile(file_.path(), size); }
 
  private:
-  std::filesystem::path path_;
-  std::ofstream stream_;
+  GrowingFile file_;
 };
 
 }  // namespace swarmsync

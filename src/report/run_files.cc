@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <vector>
+#include <algorithm>
 
 #include "swarmsync/base/error.h"
 
@@ -16,19 +16,34 @@ constexpr const char* kLogDirectory = "logs";
 
 std::vector<fs::path> AllFiles(const RunFiles& files) {
   return {files.config(), files.workers(), files.metrics(), files.summary(),
-          files.model(),  files.script(),  files.report()};
+          files.model(),  files.script(),  files.report(),  files.trace()};
 }
 
 void RemoveEarlierRun(const RunFiles& files) {
   for (const fs::path& file : AllFiles(files)) fs::remove(file);
+  for (const fs::path& file : files.events()) fs::remove(file);
   fs::remove_all(files.directory / kLogDirectory);
   fs::remove_all(files.checkpoints());
+  fs::remove_all(files.trace_parts());
 }
 
 }  // namespace
 
 fs::path RunFiles::worker_log(int rank) const {
   return directory / kLogDirectory / fmt::format("worker-{}.log", rank);
+}
+
+fs::path RunFiles::trace_part(int worker) const {
+  return trace_parts() / fmt::format("worker-{}.json", worker);
+}
+
+std::vector<fs::path> RunFiles::events() const {
+  std::vector<fs::path> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    if (entry.path().filename().string().rfind(kEventsPrefix, 0) == 0) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 void PrepareRunDirectory(const RunFiles& files, Existing existing) {

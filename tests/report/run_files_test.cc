@@ -98,17 +98,20 @@ TEST_F(RunDirectory, ASecondRunIntoItIsRefused) {
 TEST_F(RunDirectory, OverwriteRemovesTheEarlierRunAndNothingElse) {
   const RunFiles files{Path("run")};
   PrepareRunDirectory(files, Existing::kRefuse);
-  for (const fs::path& file : {files.config(), files.workers(), files.metrics(), files.summary(),
-                               files.model(), files.worker_log(0), files.worker_log(3)}) {
+  for (const fs::path& file :
+       {files.config(), files.workers(), files.metrics(), files.summary(), files.model(), files.trace(),
+        files.worker_log(0), files.worker_log(3), files.trace_part(1),
+        files.directory / "events.out.tfevents.0123456789.host.1"}) {
     Touch(file);
   }
   for (const char* strange :
-       {"notes.txt", "model.safetensors.best", "kept/config.json", "config.json.orig"}) {
+       {"notes.txt", "events.txt", "model.safetensors.best", "kept/config.json", "config.json.orig"}) {
     Touch(files.directory / strange);
   }
   PrepareRunDirectory(files, Existing::kOverwrite);
-  EXPECT_THAT(Below(files.directory), ElementsAre("config.json.orig", "kept", "kept/config.json", "logs",
-                                                  "model.safetensors.best", "notes.txt"));
+  EXPECT_THAT(Below(files.directory),
+              ElementsAre("config.json.orig", "events.txt", "kept", "kept/config.json", "logs",
+                          "model.safetensors.best", "notes.txt"));
 }
 
 TEST_F(RunDirectory, OverwriteMakesANewOneToo) {

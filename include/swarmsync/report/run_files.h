@@ -2,8 +2,12 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace swarmsync {
+
+// What the names of TensorBoard's files begin with.
+inline constexpr const char* kEventsPrefix = "events.out.tfevents.";
 
 // The files of a run, in its --out directory.
 struct RunFiles {
@@ -14,10 +18,15 @@ struct RunFiles {
   std::filesystem::path metrics() const { return directory / "metrics.jsonl"; }
   std::filesystem::path summary() const { return directory / "summary.json"; }
   std::filesystem::path report() const { return directory / "report.html"; }
+  std::filesystem::path trace() const { return directory / "trace.json"; }
   std::filesystem::path model() const { return directory / "model.safetensors"; }
   std::filesystem::path script() const { return directory / "model.pt"; }  // of a TorchScript model
   std::filesystem::path checkpoints() const { return directory / "checkpoint"; }
   std::filesystem::path worker_log(int rank) const;
+  std::filesystem::path trace_parts() const { return directory / "trace"; }  // until trace() is made of them
+  std::filesystem::path trace_part(int worker) const;
+  // Those for TensorBoard that are there, the oldest first.
+  std::vector<std::filesystem::path> events() const;
 };
 
 // What becomes of the files of an earlier run.
