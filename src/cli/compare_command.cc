@@ -42,8 +42,8 @@ namespace fs = std::filesystem;
 constexpr const char* kGroup = "The comparison";
 
 // Flags of train that a comparison sets itself, and those that hold a list for one run.
-const std::vector<std::string> kOwn = {"seed",  "out",      "overwrite", "resume",
-                                       "quiet", "progress", "validation"};
+const std::vector<std::string> kOwn = {"seed",  "out",   "overwrite", "resume",
+                                       "trace", "quiet", "progress",  "validation"};
 const std::vector<std::string> kForAll = {"dataset", "sync", "period"};
 const std::vector<std::string> kListForOneRun = {"worker-lr", "label-noise", "schedule"};
 

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 const std::set<std::string_view> kMayChange{
     "epochs",         "steps",   "workers",     "backend",      "device",           "threads-per-worker",
     "loader-threads", "timeout", "out",         "data-dir",     "checkpoint-every", "check-replicas",
-    "log-every",      "quiet",   "min-workers", "max-restarts", "progress"};
+    "log-every",      "quiet",   "min-workers", "max-restarts", "progress",         "trace"};
 
 Json StoredConfig(const std::filesystem::path& directory) {
   const std::filesystem::path file = RunFiles{directory}.config();

@@ -132,11 +132,16 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
                              : config.overwrite ? Existing::kOverwrite
                                                 : Existing::kRefuse);
   const RunFiles before{config.resume};
-  if (!config.resume.empty() && !in_place && std::filesystem::exists(before.metrics()))
-    std::filesystem::copy_file(before.metrics(), files.metrics());
+  if (!config.resume.empty() && !in_place) {
+    if (std::filesystem::exists(before.metrics()))
+      std::filesystem::copy_file(before.metrics(), files.metrics());
+    for (const auto& file : before.events())
+      std::filesystem::copy_file(file, files.directory / file.filename());
+  }
   // Who looks for results shall find those of this run.
   if (in_place) {
-    for (const auto& file : {files.summary(), files.report()}) std::filesystem::remove(file);
+    for (const auto& file : {files.summary(), files.report(), files.trace()}) std::filesystem::remove(file);
+    std::filesystem::remove_all(files.trace_parts());
   }
   WriteFileAtomically(files.config(), ToJsonText(config));
   return std::move(checked.data);

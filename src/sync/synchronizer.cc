@@ -295,6 +295,7 @@ int Synchronizer::ExchangeWeights(const Turn& turn) {
   RoundTrace& trace = pending.trace;
   trace.round = rounds_ + 1;
   trace.step = exchanged_at_;
+  trace.arrival = arrival;
   if (measures()) trace.end = SketchOf(params_.weights());
   trace.displacement = (trace.end - round_start_).Norm();
   // Such weights have no fitness and can be no guide, whatever the loss of the steps was.

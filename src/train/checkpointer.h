@@ -13,7 +13,7 @@
 namespace swarmsync {
 
 // What a message begins with that a checkpoint's part is known by.
-inline constexpr const char* kCheckpointFormat = "swarmsync checkpoint 1";
+inline constexpr const char* kCheckpointFormat = "swarmsync checkpoint 2";
 inline constexpr const char* kStepKey = "step";  // in its metadata
 
 // Writes one worker's part of the checkpoints of a training, each on a thread of its own while the training

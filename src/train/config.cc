@@ -18,12 +18,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kLongestTimeout = 1e6;  // seconds; what waits counts milliseconds in an int64
 
-std::string Key(const char* flag) {
-  std::string key = flag;
-  std::replace(key.begin(), key.end(), '-', '_');
-  return key;
-}
-
 template <class T>
 void Require(bool holds, const char* flag, const T& value, const char* allowed) {
   if (!holds) throw UsageError(fmt::format("--{} is {}; it must be {}", flag, value, allowed));
@@ -214,7 +208,7 @@ SyncOptions SyncOptionsOf(const TrainConfig& config) {
 std::string ToJsonText(const TrainConfig& config) {
   Json json;
   VisitFields(config, [&](const char* name, const auto& member, const char*, const char*) {
-    json[Key(name)] = ToJson(member);
+    json[KeyOf(name)] = ToJson(member);
   });
   return json.dump(2) + "\n";
 }
@@ -226,7 +220,7 @@ TrainConfig FromJsonText(const std::string& text) {
     if (!json.is_object()) throw DataError("it is not a JSON object");
     std::size_t known = 0;
     VisitFields(config, [&](const char* name, auto& member, const char*, const char*) {
-      const auto found = json.find(Key(name));
+      const auto found = json.find(KeyOf(name));
       if (found == json.end()) return;
       ++known;
       FromJson(*found, member);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 
@@ -14,6 +15,15 @@ inline void ParseText(const std::string& text, Link& member) { member = ParseLin
 template <class T>
 inline constexpr bool kIsText =
     std::is_same_v<T, Sharding> || std::is_same_v<T, Schedule> || std::is_same_v<T, Link>;
+
+// What config.json calls a flag.
+inline std::string KeyOf(std::string flag) {
+  std::replace(flag.begin(), flag.end(), '-', '_');
+  return flag;
+}
+
+// The flags that say nothing about the result, but for --seed.
+inline constexpr const char* kRunGroup = "The run";
 
 // The groups of flags that an exchange depends on.
 inline constexpr const char* kSyncGroup = "Synchronization";
@@ -159,27 +169,32 @@ void VisitFields(Config& c, Visitor&& visit) {
         "emulate a network: every exchange lasts as long as on links of this RATE,LATENCY, such as "
         "100mbit,20ms",
         kWorkers);
-  visit("min-workers", c.min_workers, "go on when workers are lost, as long as so many are left [1 for processes on the CPU, else all of them]",
+  visit("min-workers", c.min_workers,
+        "go on when workers are lost, as long as so many are left [1 for processes on the CPU, else all of "
+        "them]",
         kWorkers);
-  visit("max-restarts", c.max_restarts, "how many lost workers are started again, in the whole run", kWorkers);
+  visit("max-restarts", c.max_restarts, "how many lost workers are started again, in the whole run",
+        kWorkers);
 
-  constexpr const char* kRun = "The run";
-  visit("seed", c.seed, "seed of the initial weights, the data order and the swarm", kRun);
-  visit("out", c.out, "directory for the results [a new one under runs/]", kRun);
-  visit("overwrite", c.overwrite, "replace an earlier run in --out", kRun);
+  visit("seed", c.seed, "seed of the initial weights, the data order and the swarm", kRunGroup);
+  visit("out", c.out, "directory for the results [a new one under runs/]", kRunGroup);
+  visit("overwrite", c.overwrite, "replace an earlier run in --out", kRunGroup);
   visit("checkpoint-every", c.checkpoint_every,
         "rounds between two checkpoints, from which a run that was stopped goes on (--resume); 0: none",
-        kRun);
+        kRunGroup);
   visit("resume", c.resume,
         "go on with the run in this directory from its last checkpoint; its flags hold, and only lengths, "
         "workers "
         "and what is shown may be given anew",
-        kRun);
+        kRunGroup);
   visit("check-replicas", c.check_replicas,
-        "rounds between two comparisons of what all workers must hold alike, by checksum; 0: none", kRun);
-  visit("log-every", c.log_every, "steps between two records of the loss", kRun);
-  visit("quiet", c.quiet, "print nothing but errors", kRun);
-  visit("progress", c.progress, "auto, bar, plain or none", kRun);
+        "rounds between two comparisons of what all workers must hold alike, by checksum; 0: none",
+        kRunGroup);
+  visit("trace", c.trace, "write trace.json: what each worker did when, for chrome://tracing or Perfetto",
+        kRunGroup);
+  visit("log-every", c.log_every, "steps between two records of the loss", kRunGroup);
+  visit("quiet", c.quiet, "print nothing but errors", kRunGroup);
+  visit("progress", c.progress, "auto, bar, plain or none", kRunGroup);
 }
 
 }  // namespace swarmsync

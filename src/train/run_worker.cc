@@ -15,6 +15,8 @@
 #include "base/json.h"
 #include "model/torchscript.h"
 #include "report/json_files.h"
+#include "report/run_events.h"
+#include "report/trace_file.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/link.h"
@@ -28,6 +30,7 @@
 #include "swarmsync/train/trainer.h"
 #include "train/autocast.h"
 #include "train/checkpointer.h"
+#include "train/config_fields.h"
 #include "train/device.h"
 #include "train/device_batches.h"
 #include "train/optimizer.h"
@@ -243,14 +246,30 @@ Json ToJson(const Evaluation& evaluation) {
   return {{"accuracy", evaluation.accuracy}, {"loss", evaluation.loss}, {"samples", evaluation.samples}};
 }
 
-// Rank 0's observer: metrics.jsonl, and the status for whoever watches.
+// The members of config.json that a result may depend on.
+Json Hyperparameters(const TrainConfig& config, const Json& members) {
+  Json chosen = Json::object();
+  VisitFields(config, [&](const char* name, const auto&, const char*, std::string_view group) {
+    const std::string key = KeyOf(name);
+    if (group != kRunGroup || key == "seed") chosen[key] = members.at(key);
+  });
+  return chosen;
+}
+
+// A worker's observer. Rank 0's writes metrics.jsonl and TensorBoard's events, and tells the status to
+// whoever watches; each writes its part of the trace, if there is to be one.
 class Recorder : public TrainObserver {
  public:
   Recorder(const RunFiles& files, const TrainConfig& config, const WorkerContext& context)
       : context_(context),
         inertia_varies_(config.swarm.inertia.varies()),
         times_left_out_(static_cast<std::size_t>(context.comm.size())) {
-    if (context.comm.rank() == 0) metrics_.emplace(files.metrics());
+    if (config.trace)
+      trace_ = std::make_unique<TraceFile>(files, context.worker >= 0 ? context.worker : context.comm.rank());
+    if (context.comm.rank() != 0) return;
+    metrics_.emplace(files.metrics());
+    const Json members = Json::parse(ToJsonText(config));
+    events_.emplace(files, members, Hyperparameters(config, members));
   }
 
   void OnProgress(const Progress& progress) override { Tell(progress); }
@@ -290,6 +309,8 @@ class Recorder : public TrainObserver {
     const StateVisitor::Within within(state, "records");
     if (metrics_ && !state.loads()) bytes_ = static_cast<std::int64_t>(metrics_->size());
     state.Number("bytes", Held::kByEach, bytes_);
+    if (events_ && !state.loads()) position_ = events_->position();
+    state.Bytes("position in the events", Held::kByEach, position_);
     std::string events = membership_events_.dump();
     state.Bytes("membership events", Held::kByAll, events);
     if (state.loads()) membership_events_ = EventsOf(events);
@@ -300,9 +321,13 @@ class Recorder : public TrainObserver {
     times_left_out_ = times;
   }
 
-  // Behind what was recorded when the state was saved that has been loaded; all where none has been.
-  void ForgetTheRest() {
+  // Behind what was recorded when the state of `step` was saved that has been loaded; all where none has
+  // been.
+  void ForgetTheRest(std::int64_t step) {
     if (metrics_) metrics_->ShortenTo(static_cast<std::uintmax_t>(bytes_));
+    if (!events_) return;
+    events_->ForgetTheRest(position_);
+    events_->GoOnAfter(step);
   }
 
   void OnWorld(const World& world, std::int64_t step, double epoch, std::int64_t round) {
@@ -315,6 +340,7 @@ class Recorder : public TrainObserver {
     membership_events_.push_back(event);
     Json record = {{"event", "membership"}};
     record.update(event);
+    if (events_) events_->GoOnAfter(step);
     Append(record);
     Tell(StatusNote{fmt::format("generation {}: {}; {} worker{} from step {}", world.generation, world.reason,
                                 world.comm->size(), world.comm->size() == 1 ? " goes on" : "s go on", step)});
@@ -343,6 +369,20 @@ class Recorder : public TrainObserver {
     add("test", epoch.test);
     Append(record);
     Tell(StatusNote{note});
+    if (trace_) trace_->Flush();
+  }
+
+  void OnSpan(const TraceSpan& span) override {
+    if (trace_) trace_->Add(span);
+  }
+  // Nothing is done any more that a trace shows.
+  void EndTrace() {
+    if (trace_) trace_->Flush();
+    trace_.reset();
+  }
+
+  void OnSummary(const Json& summary) {
+    if (events_) events_->Finish(summary);
   }
 
   void CheckStop() override {
@@ -352,6 +392,7 @@ class Recorder : public TrainObserver {
  private:
   void Append(const Json& record) {
     if (metrics_) metrics_->Append(record);
+    if (events_) events_->Append(record);
   }
   void Tell(const Status& status) {
     if (metrics_ && context_.tell_status) context_.tell_status(status);
@@ -360,9 +401,12 @@ class Recorder : public TrainObserver {
   const WorkerContext& context_;
   bool inertia_varies_;
   std::int64_t bytes_ = 0;  // of the records, when the state was saved
+  std::string position_;    // likewise, of the events
   Json membership_events_ = Json::array();
   std::vector<std::int64_t> times_left_out_;
   std::optional<JsonLines> metrics_;  // rank 0 only
+  std::optional<RunEvents> events_;   // likewise
+  std::unique_ptr<TraceFile> trace_;  // with --trace
 };
 
 // Each account and the bytes become the mean over the workers. Collective.
@@ -402,7 +446,7 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
                       size == comm.size());
     trainer.Resume(state, recorder);
   }
-  recorder.ForgetTheRest();
+  recorder.ForgetTheRest(sync.steps());
   if (config.resume == config.out) RemoveNewer(directory, round, comm);
   for (const std::string& line : found.damaged) recorder.Note("checkpoint_damaged", line);
   if (round == 0) {
@@ -425,8 +469,7 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
 
 // Saves the final model and what became of the training. Collective.
 void FinishRun(const TrainConfig& config, const WorkerContext& context, const Dataset& data,
-               ImageClassifier& model, TrainResult result, const Synchronizer& sync,
-               const Recorder& recorder) {
+               ImageClassifier& model, TrainResult result, const Synchronizer& sync, Recorder& recorder) {
   Communicator& comm = context.comm;
   const RunFiles files{config.out};
   LapTimer timer, since_run;
@@ -434,9 +477,15 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
     SaveModel(files.model(), model, config.model, data);
     model.SaveScript(files.script());
   }
-  result.ledger.checkpoint += timer.Lap();
+  const auto end_lap = [&](double& account, std::string_view name) {
+    const double began = timer.last() + result.clock_offset;
+    account += timer.Lap();
+    recorder.OnSpan({TraceSpan::Lane::kTraining, name, began, timer.last() + result.clock_offset, {}});
+  };
+  end_lap(result.ledger.checkpoint, "checkpoint");
   comm.Barrier();
-  result.ledger.wait += timer.Lap();
+  end_lap(result.ledger.wait, "wait");
+  recorder.EndTrace();
   TakeMeansOverWorkers(result.ledger, result.bytes_sent, comm);
   // Nobody ends with success before the results are there.
   if (comm.rank() != 0) return comm.Barrier();
@@ -471,6 +520,8 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
     summary["validation_accuracy"] = result.validation->accuracy;
     summary["validation_loss"] = result.validation->loss;
   }
+  recorder.OnSummary(summary);
+  if (config.trace) MergeTrace(files);
   WriteJson(files.summary(), summary);
   comm.Barrier();
 }
@@ -545,6 +596,7 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   options.length_in_steps = config.steps > 0;
   options.generators = OwnGenerators(config, context.device);
   options.command_started = context.started;
+  options.trace = config.trace;
   Trainer trainer(
       {*model, params, *optimizer, *sync, comm, data, sampler, augmenter, *clean.train, validation},
       std::move(options));

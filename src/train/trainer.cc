@@ -23,6 +23,7 @@ namespace {
 
 constexpr double kProgressSeconds = 0.1;
 constexpr double kNoSteps = -1;         // for a mean loss
+constexpr double kShortestSpan = 1e-5;  // seconds; what is shorter cannot be seen in a trace
 constexpr std::int64_t kReadAhead = 3;  // mini-batches, beside one for each thread that reads
 
 // The next multiple of `every`; 0 when there is none.
@@ -88,7 +89,10 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   next_check_ = NextMultiple(parts_.sync.rounds(), options_.check_replicas);
   next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
   LapTimer timer;
-  ledger_.setup += MonotonicSeconds() - options_.command_started;
+  round_began_ = MonotonicSeconds() + clock_offset_;
+  ledger_.setup += round_began_ - clock_offset_ - options_.command_started;
+  Tell({TraceSpan::Lane::kTraining, "setup", options_.command_started + clock_offset_, round_began_, {}},
+       observer);
   const std::int64_t steps_per_epoch = parts_.sampler.steps_per_epoch();
   const std::int64_t num_epochs = (options_.total_steps + steps_per_epoch - 1) / steps_per_epoch;
   loader_ = std::make_unique<BatchLoader>(*parts_.data.train, parts_.sampler, parts_.augmenter,
@@ -102,12 +106,12 @@ TrainResult Trainer::Run(TrainObserver& observer) {
     record = EvaluateEpoch(train_loss, epoch_ + 1 == num_epochs);
     observer.OnEpoch(record);
     ++epoch_;
-    ledger_.evaluate += timer.Lap();
+    EndLap(timer, ledger_.evaluate, "evaluate", observer);
   }
   const double seconds = MonotonicSeconds() - started_ - ledger_.evaluate;
   loader_.reset();
   if (checkpointer_) checkpointer_->Finish();
-  ledger_.checkpoint += timer.Lap();
+  EndLap(timer, ledger_.checkpoint, "checkpoint", observer);
 
   shows_final_ = true;
   parts_.params.weights().copy_(final_weights_);
@@ -120,6 +124,7 @@ TrainResult Trainer::Run(TrainObserver& observer) {
   result.test = *record.test;
   result.validation = record.validation;
   result.ledger = ledger_;
+  result.clock_offset = clock_offset_;
   result.samples_per_second =
       static_cast<double>(options_.total_steps * parts_.sampler.batch_size() * parts_.comm.size()) / seconds;
   return result;
@@ -146,13 +151,15 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   for (bool ends = parts_.sync.steps() >= EvaluationStep(); !ends;) {
     observer.CheckStop();
     CheckReplicas();
-    ledger_.sync += timer.Lap();
+    EndLap(timer, ledger_.sync, "compare replicas", observer);
     if (CheckpointIsDue()) {
       SaveCheckpoint(observer);
       timer.Lap();
     }
     const std::size_t place = loader_->Next();
-    ledger_.data += timer.Lap();
+    EndLap(timer, ledger_.data, "data", observer);
+    const double step_began = timer.last();
+    const std::size_t first_span = spans_.size();
 
     const double lr = ScheduledRate();
     for (auto& group : parts_.optimizer.param_groups()) group.options().set_lr(lr);
@@ -179,13 +186,14 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
     }
     batches_->WaitForCopies();
     ledger_.compute += timer.Lap() - in_exchange;
+    TellStep(step_began, timer.last(), first_span, observer);
   }
   CountSentBytes();
-  const double mean_loss = SettleAccounts();
+  const double mean_loss = SettleAccounts(observer);
   epoch_loss_ = LossSum();
   timer.Lap();
   TellRounds(observer);
-  ledger_.evaluate += timer.Lap();
+  EndLap(timer, ledger_.evaluate, "evaluate", observer);
   return mean_loss;
 }
 
@@ -221,6 +229,7 @@ void Trainer::WriteCheckpoint(TrainObserver& observer) {
 // Between two steps. Training waits for the copy of the state, and for the writing of the one before.
 void Trainer::SaveCheckpoint(TrainObserver& observer) {
   LapTimer timer;
+  const double began = timer.last();
   parts_.sync.Drain();
   const double in_exchange = TakeSpans();
   StateSaver saver;
@@ -228,6 +237,8 @@ void Trainer::SaveCheckpoint(TrainObserver& observer) {
   checkpointer_->Save(parts_.sync.rounds(), parts_.sync.steps(), saver.Take());
   next_checkpoint_ = NextMultiple(parts_.sync.rounds(), options_.checkpoint_every);
   ledger_.checkpoint += timer.Lap() - in_exchange;
+  Tell({TraceSpan::Lane::kTraining, "checkpoint", began + clock_offset_, timer.last() + clock_offset_, {}},
+       observer);
 }
 
 // Returns how many steps an epoch has where the state comes from.
@@ -361,6 +372,61 @@ double Trainer::TakeSpans() {
   return seconds;
 }
 
+// Ends a lap, whose seconds go to an account.
+void Trainer::EndLap(LapTimer& timer, double& account, std::string_view name, TrainObserver& observer) {
+  const double began = timer.last();
+  account += timer.Lap();
+  Tell({TraceSpan::Lane::kTraining, name, began + clock_offset_, timer.last() + clock_offset_, {}}, observer);
+}
+
+// Not what this worker did in a run that was stopped: its clock may have been another.
+void Trainer::Tell(const TraceSpan& span, TrainObserver& observer) const {
+  if (!options_.trace || span.end - span.begin < kShortestSpan) return;
+  if (span.begin >= options_.command_started + clock_offset_) observer.OnSpan(span);
+}
+
+// A step is computing, but for the exchanges in it, which are those from `first_span` on. The last of a round
+// ends the round.
+void Trainer::TellStep(double begin, double end, std::size_t first_span, TrainObserver& observer) {
+  if (!options_.trace) return;
+  constexpr auto kLane = TraceSpan::Lane::kTraining;
+  const auto step = static_cast<double>(parts_.sync.steps());
+  begin += clock_offset_;
+  end += clock_offset_;
+  for (std::size_t k = first_span; k < spans_.size(); ++k) {
+    const double arrival = spans_[k].arrival, left = arrival + spans_[k].seconds;
+    Tell({kLane, "compute", begin, arrival, {{"step", step}}}, observer);
+    Tell({kLane, "exchange", arrival, left, {{"step", step}}}, observer);
+    begin = left;
+  }
+  Tell({kLane, "compute", begin, end, {{"step", step}}}, observer);
+  if (parts_.sync.steps_of_round() > 0) return;
+  const std::int64_t under_way = parts_.sync.quiet_at() > parts_.sync.steps() ? 1 : 0;
+  const std::int64_t round = parts_.sync.rounds() + under_way;
+  Tell({kLane, fmt::format("round {}", round), round_began_, end, {{"step", step}}}, observer);
+  round_began_ = end;
+}
+
+// The exchanges of weights, which may have been beside the steps.
+void Trainer::TellExchanges(const std::vector<RoundTrace>& rounds, TrainObserver& observer) const {
+  if (!options_.trace) return;
+  for (const RoundTrace& round : rounds) {
+    const double arrival = round.arrival + clock_offset_;
+    Tell({TraceSpan::Lane::kExchange,
+          fmt::format("exchange {}", round.round),
+          arrival,
+          arrival + round.seconds,
+          {{"round", static_cast<double>(round.round)},
+           {"step", static_cast<double>(round.step)},
+           {"fitness", round.fitness},
+           {"bytes", round.bytes},
+           {"displacement", round.displacement},
+           {"pull", round.pull},
+           {"left_out", round.left_out ? 1.0 : 0.0}}},
+         observer);
+  }
+}
+
 // Forward and backward of the step's mini-batch, in parts whose gradients add up to that of the whole.
 // Returns its mean loss.
 at::Tensor Trainer::Backward() {
@@ -406,6 +472,7 @@ double Trainer::ScheduledRate() const {
 void Trainer::TellRounds(TrainObserver& observer) {
   static_assert(std::is_trivially_copyable_v<RoundTrace>);
   const std::vector<RoundTrace> mine = parts_.sync.TakeTraces();
+  TellExchanges(mine, observer);
   std::vector<RoundTrace> all(mine.size() * static_cast<std::size_t>(parts_.comm.size()));
   parts_.comm.AllGatherBytes(mine.data(), mine.size() * sizeof(RoundTrace), all.data());
   for (std::size_t k = 0; k < mine.size(); ++k) {
@@ -419,10 +486,10 @@ void Trainer::TellRounds(TrainObserver& observer) {
 
 // Waits for the others, divides the time in exchanges into work and waiting, and returns the mean mini-batch
 // loss of the epoch over all workers. Throws RunError when no worker's loss is finite.
-double Trainer::SettleAccounts() {
+double Trainer::SettleAccounts(TrainObserver& observer) {
   LapTimer timer;
   parts_.comm.Barrier();
-  ledger_.wait += timer.Lap();
+  EndLap(timer, ledger_.wait, "wait", observer);
 
   // Who came here from another world may have made no step of the epoch.
   std::vector<double> mine{epoch_loss_.count() > 0 ? epoch_loss_.Mean() : kNoSteps};
@@ -447,8 +514,13 @@ double Trainer::SettleAccounts() {
   const WaitingSplit split = SplitWaiting(spans_, last_arrivals);
   ledger_.sync += split.sync;
   ledger_.wait += split.wait;
+  for (std::size_t k = 0; k < spans_.size(); ++k) {
+    const SyncSpan& span = spans_[k];
+    const double came = std::min(last_arrivals[k], span.arrival + span.seconds);
+    Tell({TraceSpan::Lane::kTraining, "wait", span.arrival, came, {}}, observer);
+  }
   spans_.clear();
-  ledger_.evaluate += timer.Lap();
+  EndLap(timer, ledger_.evaluate, "evaluate", observer);
 
   if (counted == 0) return train_loss_;
   loss /= counted;

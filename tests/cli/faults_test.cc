@@ -108,7 +108,7 @@ TEST_F(FaultsTest, RecordsThatCannotBeWrittenEndTheRunInALine) {
       const FileSizeLimit limit(20'000);
       tool.emplace(TrainForLong("run", {"--log-every=1", "--overwrite", backend}), Environment());
     }
-    ExpectOneLine(tool->Wait(), 1, {"cannot write", Path("run/metrics.jsonl"), "disk"});
+    ExpectOneLine(tool->Wait(), 1, {"cannot write", Path("run/"), "disk"});
     ExpectNoResults("run");
   }
 }

@@ -24,6 +24,7 @@
 #include "data/idx_fixture.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/file.h"
+#include "swarmsync/report/run_files.h"
 
 // Runs of the real tool, as a user starts it. Header only; no torch.
 namespace swarmsync::testing {
@@ -331,9 +332,9 @@ class ToolTest : public ::testing::Test {
     std::vector<std::string> strange;
     for (const auto& entry : std::filesystem::directory_iterator(Path(out))) {
       const std::string name = entry.path().filename();
-      bool known = false;
+      bool known = name.rfind(kEventsPrefix, 0) == 0;
       for (const char* file : {"config.json", "workers.json", "metrics.jsonl", "summary.json",
-                               "model.safetensors", "report.html", "logs", "checkpoint"}) {
+                               "model.safetensors", "report.html", "logs", "checkpoint", "trace.json"}) {
         known = known || name == file;
       }
       if (!known) strange.push_back(name);

@@ -195,7 +195,7 @@ def broken_promises(run, folder, code, lines, pause):
     bound = MACHINE + faults["stop"] * (TIMEOUT + 2) + sum(f.amount for f in run.faults if f.kind == "slow")
     if pause > bound:
         yield f"a pause of {pause:.1f} s, and {bound:.1f} are the bound"
-    strange = set(os.listdir(folder / "run")) - KNOWN_FILES
+    strange = {name for name in os.listdir(folder / "run") if not name.startswith("events.out.tfevents.")} - KNOWN_FILES
     strange |= {str(path.name) for path in folder.glob("run/checkpoint/*/*.safetensors.*")}
     strange |= set(os.listdir(folder / "tmp"))
     if strange:

@@ -22,6 +22,9 @@ class LapTimer {
     return seconds;
   }
 
+  // When that was.
+  double last() const { return last_; }
+
  private:
   double last_;
 };

@@ -16,6 +16,7 @@ struct RoundTrace {
   double displacement = 0;  // |y - x|: what the local steps moved
   double pull = 0;          // |x' - y|: what the exchange moved
   double move = 0;          // |x' - x|: the whole round, the velocity of a swarm with velocity `total`
+  double arrival = 0;       // at the exchange, by the clock of base/clock.h
   double seconds = 0;       // in the exchange, waiting included
   double bytes = 0;         // sent for it (SyncOptions::bytes_sent)
   bool left_out = false;    // by the guard

@@ -123,6 +123,7 @@ struct TrainConfig {
   std::uint64_t seed = 0;
   std::string out;  // "": a new directory under runs/
   bool overwrite = false;
+  bool trace = false;
   std::int64_t log_every = 50;
   std::int64_t checkpoint_every = 0;  // rounds; 0: never
   std::int64_t check_replicas = 64;   // rounds; 0: never

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "swarmsync/base/clock.h"
 #include "swarmsync/checkpoint/checkpoint_directory.h"
 #include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/counting_communicator.h"
@@ -19,6 +20,7 @@
 #include "swarmsync/data/sampler.h"
 #include "swarmsync/report/ledger.h"
 #include "swarmsync/report/progress.h"
+#include "swarmsync/report/trace_span.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "swarmsync/train/config.h"
 #include "swarmsync/train/evaluate.h"
@@ -43,6 +45,9 @@ class TrainObserver {
   // Each round, told at the end of its epoch. Not for exchanges of gradients.
   virtual void OnRound(const RoundRecord&, double /*epoch*/) {}
   virtual void OnEpoch(const Epoch&) {}
+  // With TrainerOptions::trace, each thing that this worker does, by rank 0's clock, in no order. Those of an
+  // exchange are told at the end of the epoch.
+  virtual void OnSpan(const TraceSpan&) {}
   virtual void CheckStop() {}  // before every step; throws what shall end the training
   virtual void OnCheckpointFailed(std::int64_t /*step*/, const std::string& /*reason*/) {
   }  // training goes on
@@ -76,6 +81,7 @@ struct TrainerOptions {
   bool length_in_steps = false;  // rather than in epochs: what stays when others go on with a training
   std::vector<at::Generator> generators;  // that this worker draws from, and nobody else
   double command_started = 0;             // MonotonicSeconds() then
+  bool trace = false;                     // tell what is done when
   Recipe recipe;
   std::function<SentBytes()> bytes_sent = [] { return SentBytes(); };  // by this worker up to now
 };
@@ -89,6 +95,7 @@ struct TrainResult {
   double samples_per_second = 0;
   double wall_seconds = 0;  // since the command began; with those of the runs that this one goes on from
   SentBytes bytes_sent;     // by this worker in training, without evaluation and the final model
+  double clock_offset = 0;  // from this rank's clock to rank 0's
 };
 
 // What a training is made of. All is borrowed.
@@ -149,8 +156,12 @@ class Trainer {
   TrainObserver::Epoch EvaluateEpoch(double train_loss, bool last);
   void Recalibrate();
   void TakeOwnBack();
-  double SettleAccounts();
+  double SettleAccounts(TrainObserver& observer);
   double TakeSpans();
+  void EndLap(LapTimer& timer, double& account, std::string_view name, TrainObserver& observer);
+  void Tell(const TraceSpan& span, TrainObserver& observer) const;
+  void TellStep(double begin, double end, std::size_t first_span, TrainObserver& observer);
+  void TellExchanges(const std::vector<RoundTrace>& rounds, TrainObserver& observer) const;
   void TellRounds(TrainObserver& observer);
   Progress MakeProgress(double loss) const;
 
@@ -170,6 +181,7 @@ class Trainer {
   SentBytes sent_, sent_before_;                       // in training; in all when that was last counted
   std::unique_ptr<class Checkpointer> checkpointer_;   // with TrainerOptions::checkpoint_every
   double in_exchanges_ = 0;                            // seconds, waiting included
+  double round_began_ = 0;                             // the one that the trace shows next
   Ledger ledger_;
   std::vector<SyncSpan> spans_;  // of the epoch
   RoundRecorder rounds_;
