@@ -151,7 +151,7 @@ double Trainer::TrainEpoch(TrainObserver& observer) {
   for (bool ends = parts_.sync.steps() >= EvaluationStep(); !ends;) {
     observer.CheckStop();
     CheckReplicas();
-    EndLap(timer, ledger_.sync, "compare replicas", observer);
+    EndLap(timer, ledger_.sync, "checks", observer);
     if (CheckpointIsDue()) {
       SaveCheckpoint(observer);
       timer.Lap();

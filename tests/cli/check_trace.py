@@ -58,7 +58,7 @@ def problems(directory):
             exchanges[pid] = {event["args"]["round"]: event["args"] for event in events}
 
     told = {"data": seconds["data"], "compute": seconds["compute"], "wait": seconds["wait"],
-            "sync": seconds["exchange"] - seconds["wait in exchanges"] + seconds["compare"],
+            "sync": seconds["exchange"] - seconds["wait in exchanges"] + seconds["checks"],
             "evaluate": seconds["evaluate"], "setup": seconds["setup"]}
     for account, total in told.items():
         expected, mean = summary[f"{account}_seconds"], total / workers
