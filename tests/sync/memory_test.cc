@@ -1,12 +1,11 @@
 // What a synchronizer takes of memory for each parameter, and that an exchange takes none of the size of the
 // model.
 
-#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <map>
 
+#include "params/memory_meter.h"
 #include "support/ranks.h"
 #include "support/test_name.h"
 #include "swarmsync/sync/synchronizer.h"
@@ -18,46 +17,6 @@ namespace {
 constexpr std::int64_t kSize = 1 << 20;
 constexpr std::int64_t kLarge = kSize / 4;  // bytes: less than any part of the model that an exchange handles
 
-// libtorch's CPU allocator, with the large pieces counted.
-class CountingAllocator : public c10::Allocator {
- public:
-  at::DataPtr allocate(std::size_t bytes) const override {
-    if (static_cast<std::int64_t>(bytes) < kLarge) return inner_->allocate(bytes);
-    ++pieces;
-    held += static_cast<std::int64_t>(bytes);
-    auto* const piece = new Piece{inner_->allocate(bytes), static_cast<std::int64_t>(bytes)};
-    return {piece->memory.get(), piece, &Release, at::kCPU};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
-
-  static inline std::atomic<std::int64_t> pieces{0}, held{0};
-
- private:
-  struct Piece {
-    at::DataPtr memory;
-    std::int64_t bytes;
-  };
-  static void Release(void* context) {
-    auto* const piece = static_cast<Piece*>(context);
-    held -= piece->bytes;
-    delete piece;
-  }
-
-  c10::Allocator* inner_ = c10::GetDefaultCPUAllocator();
-};
-
-// While one lives, all of libtorch's allocations are counted.
-class Counting {
- public:
-  Counting() { c10::SetCPUAllocator(&allocator_, kPriority); }
-  ~Counting() { c10::SetCPUAllocator(before_, kPriority); }
-
- private:
-  static constexpr std::uint8_t kPriority = 255;
-  c10::Allocator* before_ = c10::GetCPUAllocator();
-  static inline CountingAllocator allocator_;
-};
-
 struct Use {
   double bytes_for_each_parameter;  // of a worker, beside weights and gradients
   std::int64_t large_pieces;        // that one exchange of all workers takes, when some have been made
@@ -66,11 +25,11 @@ struct Use {
 Use UseOf(const std::string& name, const SyncOptions& options) {
   constexpr int kWorkers = 2;
   Use use{};
-  const Counting counting;
+  const MemoryMeter meter(kLarge);
   testing::RunRanks(kWorkers, [&](Communicator& comm) {
     testing::HandDrivenWorker worker({kSize});
     comm.Barrier();
-    const std::int64_t before = CountingAllocator::held;
+    const std::int64_t before = meter.held();
     comm.Barrier();
     const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
     const auto exchange = [&](int round) {
@@ -80,11 +39,10 @@ Use UseOf(const std::string& name, const SyncOptions& options) {
       comm.Barrier();
     };
     for (int round = 0; round < 3; ++round) exchange(round);
-    const std::int64_t held = CountingAllocator::held - before, pieces = CountingAllocator::pieces;
+    const std::int64_t held = meter.held() - before, pieces = meter.pieces();
     comm.Barrier();
     exchange(3);
-    if (comm.rank() == 0)
-      use = {static_cast<double>(held) / (kWorkers * kSize), CountingAllocator::pieces - pieces};
+    if (comm.rank() == 0) use = {static_cast<double>(held) / (kWorkers * kSize), meter.pieces() - pieces};
     comm.Barrier();
   });
   return use;
