@@ -37,6 +37,7 @@
 #include "train/stall_watch.h"
 #include "train/survivor.h"
 #include "train/torch_seed.h"
+#include "train/worker_parts.h"
 
 namespace swarmsync {
 namespace {
@@ -53,20 +54,6 @@ Json EventsOf(const std::string& text) {
   throw DataError("a state has no list of changes of the membership; it is of another version");
 }
 
-constexpr std::uint64_t kValidationSeed =
-    0;  // the same samples are held out in all runs, so that runs compare
-constexpr std::int64_t kProbeSize = 512;
-
-std::filesystem::path DataDir(const TrainConfig& config) {
-  return config.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(config.data_dir);
-}
-
-Dataset OpenData(const TrainConfig& config) {
-  DatasetOptions options;
-  if (config.image_size > 0) options.shape = ImageShape{3, config.image_size, config.image_size};
-  return OpenDataset(config.dataset, DataDir(config), options);
-}
-
 // A line about the image files that were left out, or nothing.
 std::vector<std::string> SkippedFiles(const Dataset& data) {
   if (data.skipped.empty()) return {};
@@ -78,23 +65,6 @@ std::vector<std::string> SkippedFiles(const Dataset& data) {
                       more > 0 ? fmt::format("; and {} more", more) : "")};
 }
 
-ShardedSampler MakeSampler(const TrainConfig& config, const Dataset& data, const ValidationSplit& split,
-                           int world_size, int rank) {
-  ShardedSamplerOptions options;
-  options.batch_size = config.batch_size;
-  options.seed = config.seed;
-  if (const double alpha = config.shard.skew_alpha; alpha > 0) {
-    const auto shards =
-        ShardByLabel(*data.train, split.train, data.num_classes, world_size, alpha, config.seed);
-    options.sample_ids = shards[static_cast<std::size_t>(rank)];  // a worker's own, so a world of one
-  } else {
-    options.sample_ids = split.train;
-    options.world_size = world_size;
-    options.rank = rank;
-  }
-  return ShardedSampler(std::move(options));
-}
-
 // The data as this worker sees them.
 Dataset WithLabelNoise(Dataset data, const TrainConfig& config, int rank) {
   if (!config.label_noise.empty()) {
@@ -103,15 +73,6 @@ Dataset WithLabelNoise(Dataset data, const TrainConfig& config, int rank) {
         LabelNoise{config.label_noise[static_cast<std::size_t>(rank)], config.seed, rank});
   }
   return data;
-}
-
-double LearningRate(const TrainConfig& config, int rank) {
-  return config.worker_lr.empty() ? config.lr : config.worker_lr[static_cast<std::size_t>(rank)];
-}
-
-std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
-  if (config.steps > 0) return config.steps;
-  return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
 }
 
 // Copies the weights of --init into the model, unless there is a checkpoint, whose weights will be taken.
@@ -139,22 +100,6 @@ std::shared_ptr<ImageClassifier> BuildModel(const TrainConfig& config, const Wor
   if (config.backend == Backend::kProcesses)
     torch::manual_seed(TorchSeed(config.seed, context.comm.rank(), Draws::kTraining));
   return model;
-}
-
-at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device) {
-  const bool automatic = config.memory_format == MemoryFormat::kAuto;
-  const bool channels_last = automatic ? !device.is_cpu() && config.amp != Amp::kNone
-                                       : config.memory_format == MemoryFormat::kChannelsLast;
-  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-}
-
-bool SharesStreams(const TrainConfig& config) {
-  return config.backend == Backend::kThreads && config.workers > DeviceScope::kStreams;
-}
-
-bool RecordsGraph(const TrainConfig& config, const at::Device& device, const ImageClassifier& model) {
-  if (config.cuda_graph != CudaGraph::kAuto) return config.cuda_graph == CudaGraph::kOn;
-  return device.is_cuda() && model.repeats_itself() && !SharesStreams(config);
 }
 
 void CheckGraph(const TrainConfig& config) {
@@ -196,36 +141,6 @@ void TryOnDevice(ImageClassifier& model, const at::Device& device, const ImageSh
                     device.str(), ToString(amp), ReasonOf(error.what())));
   }
   model.train();
-}
-
-Recipe RecipeOf(const TrainConfig& config, int rank, const at::Device& device, const ImageClassifier& model) {
-  return {LearningRate(config, rank), config.schedule,
-          config.lr_warmup,           config.label_smoothing,
-          config.accumulate,          config.amp,
-          FormatOf(config, device),   RecordsGraph(config, device, model)};
-}
-
-// The loss at the model's weights on a batch that is the same for all workers and rounds.
-std::function<double()> MakeProbe(ImageClassifier& model, const ImageSet& set, const ValidationSplit& split) {
-  const auto size = std::min<std::int64_t>(kProbeSize, static_cast<std::int64_t>(split.train.size()));
-  // Evenly spread, for data whose order means something.
-  std::vector<std::int64_t> ids;
-  for (std::int64_t i = 0; i < size; ++i) {
-    ids.push_back(
-        split.train[static_cast<std::size_t>(i) * split.train.size() / static_cast<std::size_t>(size)]);
-  }
-  DeviceBatches batches(1, size, set.shape(), DeviceOf(model));
-  const BatchMemory host = batches.host(0);
-  set.Fill(ids.data(), size, host.images, host.labels);
-  const DeviceBatches::Batch batch = batches.Bring(0, size);
-  return [&model, batch] {
-    torch::NoGradGuard no_grad;
-    const bool was_training = model.is_training();
-    model.eval();
-    const double loss = at::cross_entropy_loss(model.forward(batch.images), batch.labels).item<double>();
-    model.train(was_training);
-    return loss;
-  };
 }
 
 std::string HostName() {
@@ -557,7 +472,7 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   const Dataset clean = context.data ? *context.data : OpenData(config);
   const int worker = context.worker >= 0 ? context.worker : comm.rank();
   const Dataset data = WithLabelNoise(clean, config, worker);
-  const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
+  const ValidationSplit split = SplitOf(config, data);
   ShardedSampler sampler = MakeSampler(config, clean, split, comm.size(), comm.rank());
   const std::int64_t total_steps = TotalSteps(config, sampler);
   WriteWorkers(comm, files, context.device);
@@ -658,7 +573,7 @@ CheckedRun CheckRun(const TrainConfig& config, const ModelRegistry& models, int 
   TakeInitialWeights(config, *model);
   const bool on_cpu = config.device.rfind("cuda", 0) != 0;
   if (config.amp != Amp::kNone && on_cpu) CheckAutocast(config.amp, *model, data.shape);
-  const ValidationSplit split = SplitForValidation(data.train->size(), config.validation, kValidationSeed);
+  const ValidationSplit split = SplitOf(config, data);
   MakeSampler(config, data, split, world_size, 0);
   if (!config.resume.empty()) CheckLength(config, data, split);
   std::vector<std::string> warnings = SkippedFiles(data);
