@@ -34,6 +34,12 @@ int Columns(std::FILE* stream) {
   return ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+std::string WithColoredBar(std::string line, std::FILE* stream) {
+  const std::size_t begin = line.find('#'), end = line.find_first_not_of('#', begin);
+  if (begin == std::string::npos) return line;
+  return line.replace(begin, end - begin, Colored(line.substr(begin, end - begin), Color::kGreen, stream));
+}
+
 }  // namespace
 
 std::string FormatPlain(const Progress& progress) {
@@ -71,7 +77,8 @@ void ProgressPrinter::Show(const Progress& progress) {
     PrintText(stream_, FormatPlain(progress) + "\n");
   } else {
     const std::string bar = FormatBar(progress, Columns(stream_));
-    PrintText(stream_, fmt::format("\r{:<{}}", bar, bar_width_));  // overwrites all of a longer line
+    // Overwrites all of a longer line.
+    PrintText(stream_, "\r" + WithColoredBar(fmt::format("{:<{}}", bar, bar_width_), stream_));
     bar_width_ = bar.size();
   }
 }
