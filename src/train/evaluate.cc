@@ -10,16 +10,15 @@
 namespace swarmsync {
 
 Evaluation Evaluate(ImageClassifier& model, const ImageSet& set, SampleIds ids, Communicator& comm) {
-  constexpr std::int64_t kBatch = 250;
   torch::NoGradGuard no_grad;
   const bool was_training = model.is_training();
   model.eval();
-  DeviceBatches batches(1, kBatch, set.shape(), DeviceOf(model));
+  DeviceBatches batches(1, kEvaluationBatch, set.shape(), DeviceOf(model));
   const BatchMemory host = batches.host(0);
   double loss = 0, correct = 0;
   const std::int64_t end = ids.size * (comm.rank() + 1) / comm.size();
-  for (std::int64_t begin = ids.size * comm.rank() / comm.size(); begin < end; begin += kBatch) {
-    const std::int64_t count = std::min(kBatch, end - begin);
+  for (std::int64_t begin = ids.size * comm.rank() / comm.size(); begin < end; begin += kEvaluationBatch) {
+    const std::int64_t count = std::min(kEvaluationBatch, end - begin);
     batches.WaitForCopies();
     set.Fill(ids.data + begin, count, host.images, host.labels);
     const DeviceBatches::Batch batch = batches.Bring(0, count);

@@ -15,6 +15,8 @@ struct Evaluation {
   std::int64_t samples = 0;
 };
 
+constexpr std::int64_t kEvaluationBatch = 250;  // samples that go through the model together
+
 // Evaluates the model, in evaluation mode and without gradients, on some samples of a set; each rank takes a
 // part of them, on the device of its parameters. The result is the same on all ranks. Collective. The model's
 // mode is as before afterwards.
