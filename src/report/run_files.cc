@@ -46,29 +46,33 @@ std::vector<fs::path> RunFiles::events() const {
   return found;
 }
 
-void PrepareRunDirectory(const RunFiles& files, Existing existing) {
+void CheckRunDirectory(const RunFiles& files, Existing existing) {
   const std::string name = files.directory.string();
-  try {
-    if (fs::exists(files.directory) && !fs::is_directory(files.directory)) {
+  std::error_code ignored;
+  fs::path there = files.directory;
+  if (fs::exists(there, ignored)) {
+    if (!fs::is_directory(there, ignored))
       throw UsageError(fmt::format("--out {} is not a directory; name another one", name));
+    if (existing == Existing::kRefuse && !fs::is_empty(there, ignored)) {
+      throw UsageError(fmt::format(
+          "--out {} is not empty; name another one, or give --overwrite to replace the run in it", name));
     }
+  }
+  while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  if (there.empty()) there = ".";
+  if (access(there.c_str(), W_OK | X_OK) != 0)
+    throw UsageError(fmt::format("--out {} cannot be written; name another one", name));
+}
+
+void PrepareRunDirectory(const RunFiles& files, Existing existing) {
+  CheckRunDirectory(files, existing);
+  try {
     fs::create_directories(files.directory);
-    if (!fs::is_empty(files.directory)) {
-      if (existing == Existing::kRefuse) {
-        throw UsageError(
-            fmt::format("--out {} is not empty; name another one, or give --overwrite to replace the "
-                        "run in it",
-                        name));
-      }
-      if (existing == Existing::kOverwrite) RemoveEarlierRun(files);
-    }
-    if (access(files.directory.c_str(), W_OK | X_OK) != 0) {
-      throw UsageError(fmt::format("--out {} cannot be written; name another one", name));
-    }
+    if (existing == Existing::kOverwrite) RemoveEarlierRun(files);
     fs::create_directories(files.directory / kLogDirectory);
   } catch (const fs::filesystem_error& error) {
-    throw UsageError(
-        fmt::format("--out {} cannot be used: {}; name another one", name, error.code().message()));
+    throw UsageError(fmt::format("--out {} cannot be used: {}; name another one", files.directory.string(),
+                                 error.code().message()));
   }
 }
 

@@ -36,6 +36,9 @@ enum class Existing {
   kContinue,   // they stay
 };
 
+// Whether PrepareRunDirectory() would do, as far as can be seen without writing. Throws what that does.
+void CheckRunDirectory(const RunFiles& files, Existing existing);
+
 // Makes the directory ready for a run: creates it, or takes an empty one. Throws UsageError when it cannot be
 // created or written.
 void PrepareRunDirectory(const RunFiles& files, Existing existing);
