@@ -1,15 +1,15 @@
 #include "cli/arguments.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <cctype>
+#include <cstdlib>
 
 #include "base/first_line.h"
+#include "cli/config_file.h"
+#include "cli/flags_of.h"
 #include "swarmsync/base/names.h"
 
 namespace swarmsync {
@@ -23,40 +23,6 @@ void UseDashes(std::string& argument) {
   if (!IsFlag(argument)) return;
   const auto end = std::find(argument.begin(), argument.end(), '=');
   std::replace(argument.begin(), end, '_', '-');
-}
-
-// The file's settings as flags.
-std::vector<std::string> ReadConfig(const std::string& path) {
-  std::vector<std::string> flags;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) {
-    throw UsageError(
-        fmt::format("{} {}: no such file, or it cannot be read; name a TOML file", kConfigFlag, path));
-  }
-  try {
-    for (const auto& [key, value] : toml::parse(file, path)) {
-      std::string flag = "--" + std::string(key.str());
-      UseDashes(flag);
-      if (const auto on = value.value_exact<bool>()) {
-        if (*on) flags.push_back(flag);
-        continue;
-      }
-      if (value.is_table() || value.is_array()) {
-        throw UsageError(fmt::format("{} {}: '{}' is not a single value", kConfigFlag, path, key.str()));
-      }
-      std::ostringstream text;
-      if (const auto string = value.value_exact<std::string>()) {
-        text << *string;
-      } else {
-        text << toml::node_view(value);
-      }
-      flags.push_back(flag + "=" + text.str());
-    }
-  } catch (const toml::parse_error& error) {
-    throw UsageError(
-        fmt::format("{} {}: line {}: {}", kConfigFlag, path, error.source().begin.line, error.description()));
-  }
-  return flags;
 }
 
 // The command that was called, or the tool when none was.
@@ -73,32 +39,6 @@ const CLI::App& Called(const CLI::App& tool, const std::vector<std::string>& arg
   return *called;
 }
 
-// "swarmsync data get"
-std::string FullName(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name() : FullName(*parent) + " " + command.get_name();
-}
-
-// Those that may follow the command: its own and those of the commands above it.
-std::vector<std::string> FlagsOf(const CLI::App& command) {
-  std::vector<std::string> flags;
-  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
-    for (const CLI::Option* option : app->get_options()) {
-      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
-    }
-  }
-  return flags;
-}
-
-std::vector<std::string> CommandsOf(const CLI::App& command) {
-  std::vector<std::string> names;
-  for (const CLI::App* sub :
-       command.get_subcommands([](const CLI::App* app) { return !app->get_group().empty(); })) {
-    names.push_back(sub->get_name());
-  }
-  return names;
-}
-
 std::string NameOf(const std::string& argument) { return argument.substr(0, argument.find('=')); }
 
 bool IsLength(const std::string& argument) {
@@ -106,34 +46,58 @@ bool IsLength(const std::string& argument) {
   return name == "--epochs" || name == "--steps";
 }
 
-// A training's length can be given in two ways, and a flag overrides the file in either.
-std::vector<std::string> WithoutOtherLengths(std::vector<std::string> of_file,
-                                             const std::vector<std::string>& given) {
-  if (std::any_of(given.begin(), given.end(), IsLength))
-    of_file.erase(std::remove_if(of_file.begin(), of_file.end(), IsLength), of_file.end());
-  return of_file;
+// The file that a command is told to read; "" for none.
+std::string ConfigPath(const CLI::App& command, const std::vector<std::string>& arguments) {
+  const CLI::Option* const option = command.get_option_no_throw(kConfigFlag);
+  if (option == nullptr) return "";
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].rfind(std::string(kConfigFlag) + "=", 0) == 0)
+      return arguments[i].substr(std::string(kConfigFlag).size() + 1);
+    if (arguments[i] == kConfigFlag && i + 1 < arguments.size()) return arguments[i + 1];
+  }
+  const std::string variable = option->get_envname();
+  const char* const path = variable.empty() ? nullptr : std::getenv(variable.c_str());
+  return path == nullptr ? "" : path;
+}
+
+// Whether a flag that was given overrides one of a file. A training's length can be given in two ways.
+bool Overrides(const std::string& given, const std::string& flag) {
+  return NameOf(given) == flag || (IsLength(given) && IsLength(flag));
 }
 
 }  // namespace
 
-std::vector<std::string> ExpandArguments(std::vector<std::string> arguments) {
+GivenArguments ExpandArguments(std::vector<std::string> arguments, const CLI::App& tool) {
+  GivenArguments given;
   for (std::string& argument : arguments) UseDashes(argument);
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    std::string path;
-    if (arguments[i].rfind(std::string(kConfigFlag) + "=", 0) == 0) {
-      path = arguments[i].substr(std::string(kConfigFlag).size() + 1);
-    } else if (arguments[i] == kConfigFlag && i + 1 < arguments.size()) {
-      path = arguments[i + 1];
-    } else {
-      continue;
+  const CLI::App& command = Called(tool, arguments);
+  if (const std::string path = ConfigPath(command, arguments); !path.empty()) {
+    std::vector<std::string> of_file;
+    for (const FileFlag& entry : ReadConfigFile(path, command)) {
+      const bool overridden =
+          std::any_of(arguments.begin(), arguments.end(),
+                      [&](const std::string& argument) { return Overrides(argument, entry.flag); });
+      if (overridden || entry.argument.empty()) continue;
+      of_file.push_back(entry.argument);
+      given.places[entry.flag] = entry.place;
     }
-    const std::vector<std::string> flags = WithoutOtherLengths(ReadConfig(path), arguments);
-    auto command = std::find_if_not(arguments.begin(), arguments.end(), IsFlag);
-    if (command != arguments.end()) ++command;
-    arguments.insert(command, flags.begin(), flags.end());
-    break;
+    auto behind_command = std::find_if_not(arguments.begin(), arguments.end(), IsFlag);
+    if (behind_command != arguments.end()) ++behind_command;
+    arguments.insert(behind_command, of_file.begin(), of_file.end());
   }
-  return arguments;
+  given.arguments = std::move(arguments);
+  return given;
+}
+
+std::string WithPlace(const std::string& message, const std::map<std::string, std::string>& places) {
+  for (const auto& [flag, place] : places) {
+    const std::size_t at = message.find(flag), end = at + flag.size();
+    if (at == std::string::npos ||
+        (end < message.size() && (std::isalnum(message[end]) != 0 || message[end] == '-')))
+      continue;
+    return fmt::format("{} ({} is in {})", message, flag, place);
+  }
+  return message;
 }
 
 UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,
@@ -141,7 +105,9 @@ UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,
   const CLI::App& called = Called(tool, arguments);
   const std::string help = fmt::format("`{} --help` lists what there is", FullName(called));
   const std::string text = FirstLine(error.what());
-  const std::vector<std::string> known = FlagsOf(called), commands = CommandsOf(called);
+  const std::vector<std::string> known = FlagsOf(called);
+  std::vector<std::string> commands;
+  for (const CLI::App* command : ShownCommands(called)) commands.push_back(command->get_name());
   // Where a command is missing, something that is none may stand in its place.
   const bool unknown_word = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
                             (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !commands.empty());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,19 @@ class ParseError;
 
 namespace swarmsync {
 
-// The arguments with underscores in flags' names made dashes, and with what --config FILE says put in front
-// of the flags of the command, so that a flag overrides the file. Throws UsageError for a file that cannot be
-// used.
-std::vector<std::string> ExpandArguments(std::vector<std::string> arguments);
+// What the tool was told.
+struct GivenArguments {
+  std::vector<std::string> arguments;
+  std::map<std::string, std::string> places;  // of the flags that a file says: "run.toml, line 3"
+};
+
+// The arguments with underscores in flags' names made dashes, and, for a command that has --config, with what
+// is in that file put in front of the flags, so that a flag overrides the file. Throws UsageError for a file
+// that cannot be used.
+GivenArguments ExpandArguments(std::vector<std::string> arguments, const CLI::App& tool);
+
+// A message, with where the flag that it is about stands, if that is in a file.
+std::string WithPlace(const std::string& message, const std::map<std::string, std::string>& places);
 
 // The one line for arguments that do not parse, with the nearest flag or command where something is unknown.
 UsageError Explain(const CLI::ParseError& error, const CLI::App& tool,

@@ -35,7 +35,8 @@ Json RunProcesses(const TrainConfig& config, const CommandContext& context) {
   const auto log = [&](int rank) { return directory.path() / fmt::format("{}.log", rank); };
   LocalPlan plan;
   plan.arguments = {std::filesystem::read_symlink("/proc/self/exe").string()};
-  plan.arguments.insert(plan.arguments.end(), context.given.begin(), context.given.end());
+  const std::vector<std::string>& given = context.given.arguments;
+  plan.arguments.insert(plan.arguments.end(), given.begin(), given.end());
   plan.arguments.insert(plan.arguments.end(), {"--result", result.string()});
   plan.workers = static_cast<int>(config.workers);
   plan.threads_per_worker = static_cast<int>(config.threads_per_worker);
@@ -109,6 +110,7 @@ void AddExchange(CLI::App& bench, const CommandContext& context, Action& run) {
       ->type_name("N");
   command->add_option("--result", *result_file)->group("");
   AddExchangeFlags(*command, options->config);
+  NameValues(*command, context.models);
   command->callback([&run, &context, options, result_file] {
     run = [&context, options, result_file] { return BenchExchange(*options, *result_file, context); };
   });
@@ -138,13 +140,14 @@ void AddTrain(CLI::App& bench, const CommandContext& context, Action& run) {
   CLI::App* command =
       bench.add_subcommand("train", "One worker's training against a bare loop of libtorch's");
   command->add_option("--dataset", options->dataset, "as train takes it")->capture_default_str();
-  command->add_option("--data-dir", options->data_dir, "where data sets are kept");
+  command->add_option("--data-dir", options->data_dir, "where data sets are kept")->type_name("DIR");
   command->add_option("--model", options->model, "as train takes it")->capture_default_str();
   constexpr std::int64_t kMost = 1'000'000;
   AddNumber(*command, "--batch-size", options->batch_size, "samples in a mini-batch", kMost);
   AddNumber(*command, "--steps", options->steps, "steps of a training, at most an epoch", kMost);
   AddNumber(*command, "--repetitions", options->repetitions, "trainings of each kind", kMost);
   AddNumber(*command, "--threads", options->threads, "CPU threads", kMost);
+  NameValues(*command, context.models);
   command->callback([&run, &context, options] {
     run = [&context, options] {
       Print(RunTrainBench(*options, context.models));

@@ -12,6 +12,7 @@
 #include "base/print.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/manual.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 
@@ -19,7 +20,7 @@ namespace swarmsync {
 namespace {
 
 int PrintError(const std::string& message, int exit_code) {
-  Say(message);
+  SayError(message);
   return exit_code;
 }
 
@@ -37,13 +38,15 @@ void KeepFreedMemory() {
 }
 
 // Runs an action and turns whatever it throws into one line and an exit code.
-int Guarded(const Action& action, const bool& verbose) {
+int Guarded(const Action& action, const CommandContext& context, const bool& verbose) {
   constexpr int kFailed = static_cast<int>(ExitCode::kRunFailed);
   constexpr const char* kOutOfMemory = "out of memory; use fewer workers, a smaller batch or a smaller model";
   try {
     return action();
   } catch (const Error& error) {
-    return PrintError(error.what(), static_cast<int>(error.exit_code()));
+    const bool usage = error.exit_code() == ExitCode::kUsage;
+    return PrintError(usage ? WithPlace(error.what(), context.given.places) : error.what(),
+                      static_cast<int>(error.exit_code()));
   } catch (const Interrupted& interrupted) {
     return PrintError(interrupted.what(), 128 + interrupted.signal());
   } catch (const std::bad_alloc&) {
@@ -56,8 +59,6 @@ int Guarded(const Action& action, const bool& verbose) {
 
 }  // namespace
 
-void PrintWarning(const std::string& warning) { Say("warning: " + warning); }
-
 int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models) {
   CommandContext context{models, MonotonicSeconds(), {}};
   KeepFreedMemory();
@@ -67,9 +68,10 @@ int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& model
   tool.set_version_flag("--version", std::string("swarmsync ") + SWARMSYNC_VERSION,
                         "Print the version and exit");
   tool.set_help_flag("-h,--help", "Print this help and exit");
-  tool.footer(
-      "`swarmsync COMMAND --help` explains a command. Exit codes: 0 done, 1 the run failed, 2 usage,\n"
-      "3 bad data or model file, 4 communication, 128+signal when stopped by one.");
+  std::string codes;
+  for (const Fact& code : kExitCodes)
+    codes += fmt::format("{}{} {}", codes.empty() ? "" : ", ", code.name, code.meaning);
+  tool.footer(fmt::format("`swarmsync COMMAND --help` explains a command.\nExit codes: {}.", codes));
   bool verbose = false;
   tool.add_flag("--verbose", verbose, "Print all of an error, with its stack trace where there is one");
   tool.require_subcommand(1);
@@ -85,12 +87,13 @@ int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& model
   AddDataCommand(tool, context, run);
   AddBenchCommand(tool, context, run);
   AddInfoCommand(tool, context, run);
+  AddCompletionCommand(tool, context, run);
+  AddManCommand(tool, context, run);
 
-  std::vector<std::string> arguments(argv + 1, argv + argc);
   int printed = -1;  // the exit code when parsing was all there was to do
   const Action parse = [&] {
-    arguments = ExpandArguments(arguments);
-    context.given = arguments;
+    context.given = ExpandArguments({argv + 1, argv + argc}, tool);
+    const std::vector<std::string>& arguments = context.given.arguments;
     try {
       std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
       tool.parse(reversed);
@@ -101,9 +104,9 @@ int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& model
     }
     return 0;
   };
-  const int parsed = Guarded(parse, verbose);
+  const int parsed = Guarded(parse, context, verbose);
   if (parsed != 0 || printed >= 0) return parsed != 0 ? parsed : printed;
-  return Guarded(run, verbose);
+  return Guarded(run, context, verbose);
 }
 
 }  // namespace swarmsync

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/arguments.h"
 #include "swarmsync/model/registry.h"
 
 namespace CLI {
@@ -15,8 +16,8 @@ namespace swarmsync {
 // What all commands share.
 struct CommandContext {
   const ModelRegistry& models;
-  double started = 0;              // MonotonicSeconds() when the program began
-  std::vector<std::string> given;  // the arguments, as they were parsed
+  double started = 0;    // MonotonicSeconds() when the program began
+  GivenArguments given;  // as they were parsed
 };
 
 // Each adds one command to the tool: its flags, its help, and what to do when it is called. `run` receives
@@ -30,8 +31,7 @@ void AddExportCommand(CLI::App& tool, const CommandContext& context, Action& run
 void AddDataCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddBenchCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);
-
-// A line on the error output about something that stops nothing.
-void PrintWarning(const std::string& warning);
+void AddCompletionCommand(CLI::App& tool, const CommandContext& context, Action& run);
+void AddManCommand(CLI::App& tool, const CommandContext& context, Action& run);
 
 }  // namespace swarmsync

@@ -18,7 +18,9 @@
 #include <utility>
 
 #include "base/first_line.h"
+#include "base/print.h"
 #include "cli/commands.h"
+#include "cli/flags_of.h"
 #include "cli/parent.h"
 #include "cli/stop_signals.h"
 #include "cli/train_flags.h"
@@ -58,7 +60,7 @@ struct CompareArguments {
   std::int64_t validation = 5000, tuning_epochs = 0, samples = 0;
   int extensions = 6, finalists = 0, jobs = 1;
   std::string budget = "epochs", baseline, out;
-  bool retry_failed = false, quiet = false;
+  bool retry_failed = false, quiet = false, dry_run = false;
 };
 
 void AddFlags(CLI::App& command, CompareArguments& arguments) {
@@ -71,6 +73,7 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
     CLI::Option* option = std::is_same_v<Member, bool>
                               ? command.add_flag(flag + "{true}", text, help)
                               : command.add_option(flag, text, help)->type_name("LIST");
+    if constexpr (std::is_enum_v<Member>) SetValues(*option, AllNames<Member>());
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   });
   const auto add = [&](const char* flag, auto& member, const char* help) {
@@ -88,8 +91,10 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
                   "length of the runs that choose the setting, where trainings are long [as the final runs]")
       ->group(kGroup)
       ->check(CLI::PositiveNumber);
-  add("--budget", arguments.budget,
-      "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as often)");
+  SetValues(*add("--budget", arguments.budget,
+                 "what is equal: epochs, samples (--samples), or bytes (who sends half exchanges twice as "
+                 "often)"),
+            AllNames<Budget>());
   add("--samples", arguments.samples, "samples that all workers of a run see together, for --budget samples");
   add("--baseline", arguments.baseline,
       "synchronizer that the others are held against, seed by seed (average; without it, the first of "
@@ -105,10 +110,14 @@ void AddFlags(CLI::App& command, CompareArguments& arguments) {
       ->check(CLI::PositiveNumber);
   command
       .add_option("--out", arguments.out, "directory for the results; given again, it goes on where it was")
+      ->type_name("DIR")
       ->group(kGroup)
       ->required();
   command.add_flag("--retry-failed", arguments.retry_failed, "make failed runs again")->group(kGroup);
   command.add_flag("--quiet", arguments.quiet, "print nothing but errors")->group(kGroup);
+  command
+      .add_flag("--dry-run", arguments.dry_run, "print how many runs are to be made; make and write nothing")
+      ->group(kGroup);
 }
 
 // Divides "pso-ps:0.1,0.2;leader:0.3" into synchronizers and their lists; without a synchronizer's name in
@@ -315,18 +324,24 @@ void WriteResults(const CompareOptions& options, const RunStore& store, const fs
   WriteFileAtomically(out / "report.html", RenderReport(ToReport(options, results)));
 }
 
-// The directory of a comparison: new, empty, or one that a comparison has worked in.
-void PrepareDirectory(const fs::path& out, const fs::path& store) {
+// The directory of a comparison is new, empty, or one that a comparison has worked in.
+void CheckDirectory(const fs::path& out, const fs::path& store) {
+  if (fs::is_directory(out) && !fs::is_empty(out) && !fs::exists(store)) {
+    throw UsageError(fmt::format("--out {} is not empty and holds no {}; name another one", out.string(),
+                                 store.filename().string()));
+  }
+}
+
+void PrepareDirectory(const fs::path& out) {
   std::error_code error;
   fs::create_directories(out, error);
   if (!fs::is_directory(out)) {
     throw UsageError(fmt::format("--out {} cannot be made a directory; name another one", out.string()));
   }
-  if (!fs::is_empty(out) && !fs::exists(store)) {
-    throw UsageError(fmt::format("--out {} is not empty and holds no {}; name another one", out.string(),
-                                 store.filename().string()));
-  }
 }
+
+// Whether a run that failed is one that has been made.
+enum class Failures { kMade, kAgain };
 
 std::int64_t RunsLeft(const CompareOptions& options, const RunStore& store) {
   std::int64_t left = 0;
@@ -431,13 +446,38 @@ void MakeRuns(const CompareOptions& options, RunStore& store, const fs::path& ou
   }
 }
 
+// What is left to do, from a copy of the records, for whoever works on them goes on.
+void PrintPlan(const CompareOptions& options, const fs::path& runs, Failures failures) {
+  const PrivateDirectory directory;
+  const fs::path copy = directory.path() / runs.filename();
+  if (fs::exists(runs)) fs::copy_file(runs, copy);
+  RunStore store(copy);
+  if (failures == Failures::kAgain) store.ForgetFailures();
+  for (const Group& group : Groups(options)) {
+    const GroupPlan plan = PlanGroup(options, group, OutcomesIn(store));
+    const bool tunes = !plan.chosen;
+    fmt::print("{} {} period {}: {} {} to make{}\n", group.dataset, group.sync, group.period,
+               plan.missing.size(), tunes ? "tuning runs" : "final runs",
+               plan.later > 0 ? fmt::format(", {} sure to follow", plan.later) : "");
+  }
+  fmt::print(
+      "{} runs to make, and one more for each value beyond the grid that is tried; results would be in {}\n",
+      RunsLeft(options, store), runs.parent_path().string());
+}
+
 int Compare(const CompareArguments& arguments, const CommandContext& context) {
+  unsetenv(kConfigVariable);  // a run is all that its flags say
   const CompareOptions options = OptionsFrom(arguments);
   for (const std::string& warning : CheckAll(options, context.models)) {
-    if (!arguments.quiet) PrintWarning(warning);
+    if (!arguments.quiet) SayWarning(warning);
   }
   const fs::path out = fs::absolute(arguments.out), runs = out / "runs.jsonl";
-  PrepareDirectory(out, runs);
+  CheckDirectory(out, runs);
+  if (arguments.dry_run) {
+    PrintPlan(options, runs, arguments.retry_failed ? Failures::kAgain : Failures::kMade);
+    return 0;
+  }
+  PrepareDirectory(out);
   RunStore store(runs);
   if (arguments.retry_failed) store.ForgetFailures();
   if (!arguments.quiet) {
@@ -464,6 +504,7 @@ void AddCompareCommand(CLI::App& tool, const CommandContext& context, Action& ru
       "then the final seeds run on the test set.\n"
       "Example: swarmsync compare --sync ssgd,average,pso-ps --period 4,16 --lr 0.05,0.1,0.2 --out cmp");
   AddFlags(*command, *arguments);
+  NameValues(*command, context.models);
   AddConfigFlag(*command);
   command->callback(
       [&run, &context, arguments] { run = [&context, arguments] { return Compare(*arguments, context); }; });

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 
+#include "base/print.h"
 #include "cli/commands.h"
+#include "cli/flags_of.h"
 #include "cli/stop_signals.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/data/catalog.h"
@@ -50,8 +52,7 @@ void ShowEvent(const GetEvent& event) {
       fmt::print("{}: asking {}\n", event.file, event.source);
       break;
     case GetEvent::Kind::kReceiving:
-      if (isatty(STDERR_FILENO) != 0)
-        fmt::print(stderr, "\r{}: {:.1f} MB\033[K\r", event.file, event.received / 1e6);
+      if (IsScreen(stderr)) fmt::print(stderr, "\r{}: {:.1f} MB\033[K\r", event.file, event.received / 1e6);
       break;
     case GetEvent::Kind::kSourceFailed:
       fmt::print("{}: no: {}\n", event.file, event.reason);
@@ -114,7 +115,12 @@ void AddDataCommand(CLI::App& tool, const CommandContext&, Action& run) {
                      "where data sets are kept [$SWARMSYNC_DATA_DIR or ~/.local/share/swarmsync]")
         ->type_name("DIR");
     if (takes_names) {
-      command->add_option("names", flags->names, "mnist, fashion-mnist")->type_name("NAME")->required();
+      std::vector<std::string> names;
+      for (const CatalogEntry& entry : Catalog()) names.push_back(entry.name);
+      SetValues(*command->add_option("names", flags->names, fmt::format("{}", fmt::join(names, ", ")))
+                     ->type_name("NAME")
+                     ->required(),
+                names);
     }
     command->callback([&run, flags, action] { run = [flags, action] { return action(*flags); }; });
   };

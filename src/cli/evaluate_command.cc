@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/train_flags.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/data/dataset.h"
@@ -100,7 +101,7 @@ void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& r
   command
       ->add_option("--dataset", flags->dataset,
                    "a data set, as train takes it [the one that the file says it was trained on]")
-      ->type_name("TEXT");
+      ->type_name("NAME");
   command
       ->add_option("--data-dir", flags->data_dir,
                    "where data sets are kept [$SWARMSYNC_DATA_DIR or ~/.local/share/swarmsync]")
@@ -111,6 +112,7 @@ void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& r
                    "is refused")
       ->type_name("NAME");
   command->add_flag("--json", flags->json, "print one JSON object");
+  NameValues(*command, context.models);
   command->callback(
       [&run, &context, flags] { run = [&context, flags] { return EvaluateModel(*flags, context.models); }; });
 }

@@ -22,6 +22,8 @@
 #include "base/print.h"
 #include "cli/blas.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
+#include "cli/dry_run.h"
 #include "cli/library_logs.h"
 #include "cli/parent.h"
 #include "cli/resumed_config.h"
@@ -45,11 +47,15 @@
 namespace swarmsync {
 namespace {
 
+constexpr const char* kRunsVariable = "SWARMSYNC_RUNS_DIR";
+
 std::string NewRunDirectory(const TrainConfig& config) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  const std::string base = fmt::format("runs/{:%Y%m%d-%H%M%S}-{}", local, config.sync);
+  const std::string runs = GetEnvironment(kRunsVariable).value_or("");
+  const std::string base =
+      fmt::format("{}/{:%Y%m%d-%H%M%S}-{}", runs.empty() ? "runs" : runs, local, config.sync);
   std::string name = base;
   for (int number = 2; std::filesystem::exists(name); ++number) name = fmt::format("{}-{}", base, number);
   return name;
@@ -109,15 +115,21 @@ at::Device DeviceOfLaunched(TrainConfig& config, Communicator& comm, int local_r
     throw UsageError(fmt::format("--device is {}, and {}; give auto or cpu", config.device, why_not));
   config.device = why_not.empty() ? "cuda" : "cpu";
   if (!why_not.empty() && CountGpus() > 0 && comm.rank() == 0 && !config.quiet)
-    PrintWarning(fmt::format("training on the CPU, as {}", why_not));
+    SayWarning(fmt::format("training on the CPU, as {}", why_not));
   return why_not.empty() ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(*gpu)) : at::kCPU;
 }
 
-// Checks the run and makes its directory. Returns the data.
-Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
+// What there may be in --out.
+Existing ExistingIn(const TrainConfig& config) {
+  if (config.resume == config.out) return Existing::kContinue;
+  return config.overwrite ? Existing::kOverwrite : Existing::kRefuse;
+}
+
+// All that is checked before a run begins. Returns the data.
+Dataset CheckAll(const TrainConfig& config, const ModelRegistry& models) {
   CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
   for (const std::string& warning : checked.warnings) {
-    if (!config.quiet) PrintWarning(warning);
+    if (!config.quiet) SayWarning(warning);
   }
   const RunFiles files{config.out};
   for (const auto& file : {files.script(), files.model()}) {
@@ -127,10 +139,16 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
           fmt::format("--overwrite would remove the model, {}; give another --out", file.string()));
     }
   }
+  CheckRunDirectory(files, ExistingIn(config));
+  return std::move(checked.data);
+}
+
+// Checks the run and makes its directory. Returns the data.
+Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
+  Dataset data = CheckAll(config, models);
+  const RunFiles files{config.out};
   const bool in_place = config.resume == config.out;
-  PrepareRunDirectory(files, in_place           ? Existing::kContinue
-                             : config.overwrite ? Existing::kOverwrite
-                                                : Existing::kRefuse);
+  PrepareRunDirectory(files, ExistingIn(config));
   const RunFiles before{config.resume};
   if (!config.resume.empty() && !in_place) {
     if (std::filesystem::exists(before.metrics()))
@@ -144,18 +162,25 @@ Dataset PrepareRun(const TrainConfig& config, const ModelRegistry& models) {
     std::filesystem::remove_all(files.trace_parts());
   }
   WriteFileAtomically(files.config(), ToJsonText(config));
-  return std::move(checked.data);
+  return data;
 }
 
-// Flags that were given and belong to other synchronizers.
-std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI::App& command) {
+// Flags that were given other values than those that they have anyway, and belong to other synchronizers.
+std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const TrainConfig& given,
+                                            const CLI::App& command) {
+  const auto values = nlohmann::json::parse(ToJsonText(given));
+  const auto defaults = nlohmann::json::parse(ToJsonText(TrainConfig()));
+  const auto is_default = [&](std::string key) {
+    std::replace(key.begin(), key.end(), '-', '_');
+    return values.at(key) == defaults.at(key);
+  };
   const std::vector<std::string> own = OptionsOf(config.sync);
   std::set<std::string> without_effect;
   for (const std::string& name : SynchronizerNames()) {
     for (const std::string& option : OptionsOf(name)) {
       if (std::find(own.begin(), own.end(), option) == own.end() &&
           !(option == "fitness" && config.buffers == BuffersAtSync::kGuide) &&
-          command.get_option("--" + option)->count() > 0) {
+          command.get_option("--" + option)->count() > 0 && !is_default(option)) {
         without_effect.insert("--" + option);
       }
     }
@@ -167,20 +192,20 @@ std::vector<std::string> FlagsWithoutEffect(const TrainConfig& config, const CLI
 void Warn(const TrainConfig& config, const TrainConfig& given, const CLI::App& command) {
   if (config.quiet) return;
   if (const int gpus = CountGpus(); given.device == "auto" && config.device == "cpu" && gpus > 0) {
-    PrintWarning(fmt::format(
+    SayWarning(fmt::format(
         "training on the CPU, as --backend processes needs a GPU for each of {} workers and {} {} "
         "here; with --backend threads they would share one",
         config.workers, gpus, gpus == 1 ? "is" : "are"));
   }
-  for (const std::string& warning : Warnings(config.swarm)) PrintWarning(warning);
+  for (const std::string& warning : Warnings(config.swarm)) SayWarning(warning);
   if (given.group_period > 0 && !HasGroupPeriod(config)) {
-    PrintWarning(
+    SayWarning(
         fmt::format("--group-period does nothing with {}",
                     config.group_size > 1 ? "--sync ssgd" : "groups of one worker; give a --group-size"));
   }
-  for (const std::string& flag : FlagsWithoutEffect(config, command))
-    PrintWarning(fmt::format("{} does nothing with --sync {}", flag, config.sync));
-  if (const std::string warning = BlasWarning(); !warning.empty()) PrintWarning(warning);
+  for (const std::string& flag : FlagsWithoutEffect(config, given, command))
+    SayWarning(fmt::format("{} does nothing with --sync {}", flag, config.sync));
+  if (const std::string warning = BlasWarning(); !warning.empty()) SayWarning(warning);
 }
 
 void PrintPlan(const TrainConfig& config) {
@@ -330,35 +355,61 @@ void RunLaunched(TrainConfig config, const ModelRegistry& models, double started
   }
 }
 
-int Train(const CLI::App& command, TrainConfig given, const CommandContext& context) {
+// What `train` is to do instead of training.
+struct Instead {
+  bool print_config = false;
+  bool dry_run = false;
+  bool any() const { return print_config || dry_run; }
+};
+
+void RequireLaunchedFlags(const CLI::App& command, const TrainConfig& given, const LaunchedRank& launched) {
+  if (command.get_option("--workers")->count() > 0) {
+    throw UsageError(
+        fmt::format("--workers starts local workers, and {} says that a launcher has started this "
+                    "process as rank {} of {}; leave --workers out",
+                    launched.launcher, launched.rank, launched.size));
+  }
+  if (launched.size > 1 && given.out.empty()) {
+    throw UsageError(
+        "--out is needed under a launcher, where every rank must have the same; give a directory that "
+        "all of them see");
+  }
+}
+
+int Train(const CLI::App& command, TrainConfig given, const Instead& instead, const CommandContext& context) {
   DieWithParent();
   RefuseZero(command);
   FaultsFromEnvironment();  // what is wrong with them is said before anything begins
   if (!given.resume.empty()) given = ResumedConfig(given, command);
-  if (const auto launched = DiscoverRank(GetEnvironment)) {
-    if (command.get_option("--workers")->count() > 0) {
-      throw UsageError(
-          fmt::format("--workers starts local workers, and {} says that a launcher has started this "
-                      "process as rank {} of {}; leave --workers out",
-                      launched->launcher, launched->rank, launched->size));
-    }
-    if (launched->size > 1 && given.out.empty()) {
-      throw UsageError(
-          "--out is needed under a launcher, where every rank must have the same; give a directory that "
-          "all of them see");
-    }
+  const auto launched = DiscoverRank(GetEnvironment);
+  if (launched) RequireLaunchedFlags(command, given, *launched);
+  if (launched && !instead.any()) {
     const TrainConfig config = Complete(given, launched->size, /*survives=*/false);
     if (launched->rank == 0) Warn(config, given, command);
     RunLaunched(config, context.models, context.started, launched->local_rank);
     if (launched->rank == 0) Conclude(config);
     return 0;
   }
+  if (launched) given.workers = launched->size;
   Validate(given);
-  const std::string device = DeviceOfLocal(given);
   TrainConfig on_device = given;
-  on_device.device = device;
-  TrainConfig config = Complete(on_device, static_cast<int>(given.workers), Survives(on_device));
+  on_device.device = DeviceOfLocal(given);
+  const TrainConfig config =
+      Complete(on_device, static_cast<int>(given.workers), !launched && Survives(on_device));
+  if (launched && launched->rank > 0) return 0;  // rank 0 tells it
+  if (instead.print_config) {
+    PrintText(stdout, WriteConfigFile(given, config, FlagsWithoutZero()));
+    return 0;
+  }
   Warn(config, given, command);
+  if (instead.dry_run) {
+    const Dataset data = CheckAll(config, context.models);
+    const std::int64_t program = ResidentBytes();
+    UseThreads(static_cast<int>(config.threads_per_worker));
+    const RunPlan plan = PlanRun(config, context.models, data, /*commits=*/!launched);
+    PrintText(stdout, DescribePlan(config, plan, program));
+    return 0;
+  }
   std::optional<Dataset> data;
   {
     const StopSignals signals;  // a file that is being written is finished first
@@ -445,14 +496,24 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
 
 void AddTrainCommand(CLI::App& tool, const CommandContext& context, Action& run) {
   auto config = std::make_shared<TrainConfig>();
+  auto instead = std::make_shared<Instead>();
   CLI::App* command = tool.add_subcommand("train", "Train one model on several workers");
   command->footer(
       "Example: swarmsync train --dataset mnist --model lenet5 --sync pso-ps --workers 4 --period 16\n"
       "Under torchrun, mpirun or srun (without --workers) this process is one worker of that job.");
   AddTrainFlags(*command, *config);
-  AddConfigFlag(*command);
-  command->callback([&run, &context, command, config] {
-    run = [&context, command, config] { return Train(*command, *config, context); };
+  NameValues(*command, context.models);
+  AddConfigFlag(*command)->envname(kConfigVariable);
+  command
+      ->add_flag("--print-config", instead->print_config,
+                 "print a TOML file of this configuration, for --config, and train nothing")
+      ->group("The run");
+  command
+      ->add_flag("--dry-run", instead->dry_run,
+                 "print what would be done, sent and kept in memory; start no worker and write nothing")
+      ->group("The run");
+  command->callback([&run, &context, command, config, instead] {
+    run = [&context, command, config, instead] { return Train(*command, *config, *instead, context); };
   });
 }
 

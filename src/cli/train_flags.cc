@@ -9,7 +9,10 @@
 #include <type_traits>
 
 #include "base/numbers.h"
+#include "cli/flags_of.h"
+#include "model/torchscript.h"
 #include "swarmsync/base/error.h"
+#include "swarmsync/data/dataset.h"
 #include "train/config_fields.h"
 
 namespace swarmsync {
@@ -29,6 +32,12 @@ std::vector<double> ParseNumbers(const std::string& text) {
   return numbers;
 }
 
+// Texts that are the path of a directory.
+const std::set<std::string_view> kDirectories{"data-dir", "out", "resume"};
+
+// Numbers whose 0 is "not given".
+const std::set<std::string> kNoZero{"epochs", "steps", "threads-per-worker", "min-workers", "group-period"};
+
 // Adds a flag for each field of the configuration.
 struct FlagAdder {
   CLI::App& command;
@@ -42,6 +51,7 @@ struct FlagAdder {
     } else if constexpr (std::is_enum_v<T>) {
       option = AddParsed(flag, help, [&member](const std::string& text) { member = ParseEnum<T>(text); });
       option->type_name("NAME")->default_str(ToString(member));
+      SetValues(*option, AllNames<T>());
     } else if constexpr (kIsText<T>) {
       option = AddParsed(flag, help, [&member](const std::string& text) { ParseText(text, member); });
       option->type_name("NAME")->default_str(ToString(member));
@@ -56,7 +66,8 @@ struct FlagAdder {
     } else {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
-      option->type_name(std::is_same_v<T, std::string> ? "TEXT" : std::is_integral_v<T> ? "N" : "X");
+      const char* const text = kDirectories.count(name) > 0 ? "DIR" : "TEXT";
+      option->type_name(std::is_same_v<T, std::string> ? text : std::is_integral_v<T> ? "N" : "X");
       // Without this, -1 wraps around.
       if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
     }
@@ -95,18 +106,37 @@ void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
   });
 }
 
-void AddConfigFlag(CLI::App& command) {
-  command.add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
+CLI::Option* AddConfigFlag(CLI::App& command) {
+  return command.add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
       ->type_name("FILE")
       ->group("The run");
 }
 
+void NameValues(CLI::App& command, const ModelRegistry& models) {
+  const auto name = [&](const char* flag, const std::vector<std::string>& values) {
+    if (CLI::Option* option = command.get_option_no_throw(flag)) SetValues(*option, values);
+  };
+  std::vector<std::string> datasets = DatasetNames(), model_names = models.names();
+  for (std::string& dataset : datasets) {  // "idx:DIR"
+    if (const std::size_t colon = dataset.find(':'); colon != std::string::npos) dataset.resize(colon + 1);
+  }
+  model_names.emplace_back(kTorchScriptPrefix);
+  name("--dataset", datasets);
+  name("--model", model_names);
+  name("--sync", SynchronizerNames());
+  name("--baseline", SynchronizerNames());
+  name("--device", {"auto", "cpu", "cuda", "cuda:"});
+  name("--schedule", {"constant", "cosine", "step:"});
+  name("--shard", {"iid", "label-skew:"});
+}
+
+const std::set<std::string>& FlagsWithoutZero() { return kNoZero; }
+
 void RefuseZero(const CLI::App& command) {
-  for (const char* flag :
-       {"--epochs", "--steps", "--threads-per-worker", "--min-workers", "--group-period"}) {
-    const CLI::Option* option = command.get_option(flag);
+  for (const std::string& flag : kNoZero) {
+    const CLI::Option* option = command.get_option("--" + flag);
     if (option->count() > 0 && option->as<std::int64_t>() == 0) {
-      throw UsageError(fmt::format("{} is 0; it must be at least 1", flag));
+      throw UsageError(fmt::format("--{} is 0; it must be at least 1", flag));
     }
   }
 }

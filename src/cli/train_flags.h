@@ -1,13 +1,16 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
+#include "swarmsync/model/registry.h"
 #include "swarmsync/train/config.h"
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace swarmsync {
 
@@ -17,10 +20,20 @@ void AddTrainFlags(CLI::App& command, TrainConfig& config);
 // Adds those of them that an exchange alone depends on.
 void AddExchangeFlags(CLI::App& command, TrainConfig& config);
 
-// The flag --config, which ExpandArguments() (arguments.h) has replaced by what is in the file.
-void AddConfigFlag(CLI::App& command);
+// Says which values the flags have whose names are not those of an enumeration: data sets, models,
+// synchronizers. For commands that have some of the flags of `train`.
+void NameValues(CLI::App& command, const ModelRegistry& models);
 
-// Throws UsageError for a 0 in a flag where 0 stands for "not given".
+// Names the file of a `train` without --config.
+inline constexpr const char* kConfigVariable = "SWARMSYNC_CONFIG";
+
+// The flag --config, which ExpandArguments() (arguments.h) has replaced by what is in the file.
+CLI::Option* AddConfigFlag(CLI::App& command);
+
+// The flags, without dashes in front, whose 0 stands for "not given".
+const std::set<std::string>& FlagsWithoutZero();
+
+// Throws UsageError for a 0 that was given to one of them.
 void RefuseZero(const CLI::App& command);
 
 // Splits "a,b,c".

@@ -27,7 +27,7 @@ TEST_F(HelpTest, Version) {
 
 TEST_F(HelpTest, OfTheToolNamesTheCommandsAndTheExitCodes) {
   const std::string help = Output({"--help"});
-  for (const char* command : {"train", "compare", "evaluate", "export", "data", "bench", "info"})
+  for (const char* command : {"train", "compare", "evaluate", "export", "data", "bench", "info", "completion", "man"})
     EXPECT_THAT(help, HasSubstr(command));
   EXPECT_THAT(help, AllOf(HasSubstr("Exit codes"), HasSubstr("128+signal"), HasSubstr("--version")));
   EXPECT_THAT(help, ::testing::Not(HasSubstr("worker "))) << "that one is not for people";
