@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/swarmsync)
 install(TARGETS swarmsync EXPORT swarmsync-targets)
 install(TARGETS swarmsync-cli)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/share/ DESTINATION ${CMAKE_INSTALL_DATADIR} PATTERN stamp EXCLUDE)
 install(DIRECTORY include/swarmsync DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT swarmsync-targets NAMESPACE swarmsync:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/swarmsync-config.cmake.in swarmsync-config.cmake

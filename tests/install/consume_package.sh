@@ -14,6 +14,10 @@ cmake -S "$work/own_loop" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_PREFIX_PATH="$work/installed" >/dev/null
 cmake --build "$work/build"
 "$work/installed/bin/swarmsync" --version
+for file in bash-completion/completions/swarmsync zsh/site-functions/_swarmsync \
+            fish/vendor_completions.d/swarmsync.fish man/man1/swarmsync.1 man/man1/swarmsync-train.1; do
+  [ -s "$work/installed/share/$file" ] || { echo "share/$file is not installed" >&2; exit 1; }
+done
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 plain=$("$work/build/own_loop")
