@@ -22,7 +22,10 @@ void EchoCommunicator::Broadcast(const at::Tensor& inout, int root) {
   if (root == rank_) return;
   at::NoGradGuard no_grad;
   inout.zero_();
-  if (inout.scalar_type() != at::kByte) return;
+  if (inout.scalar_type() != at::kByte) {
+    if (inout.numel() > 0) inout.view({-1})[-1].fill_(1);
+    return;
+  }
   const double one = 1;
   auto* const bytes = static_cast<unsigned char*>(inout.data_ptr());
   for (std::size_t at = 0; at + sizeof one <= inout.nbytes(); at += sizeof one)

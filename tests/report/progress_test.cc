@@ -75,7 +75,17 @@ class Terminal {
   std::FILE* get() { return stream_; }
 
   // What has been written since the last call. A terminal's driver writes "\r\n" for "\n".
+  // Without colors, which depend on TERM.
   std::string Take() {
+    std::string text = TakeAll();
+    for (const std::string code : {"\033[32m", "\033[0m"}) {
+      if (const std::size_t at = text.find(code); at != std::string::npos) text.erase(at, code.size());
+    }
+    return text;
+  }
+
+ private:
+  std::string TakeAll() {
     std::string text;
     char buffer[4096];
     for (ssize_t count; (count = read(master_, buffer, sizeof buffer)) > 0;) {
@@ -84,7 +94,6 @@ class Terminal {
     return text;
   }
 
- private:
   int master_;
   std::FILE* stream_ = nullptr;
 };
