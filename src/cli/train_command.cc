@@ -367,7 +367,7 @@ void RequireLaunchedFlags(const CLI::App& command, const TrainConfig& given, con
     throw UsageError(
         fmt::format("--workers starts local workers, and {} says that a launcher has started this "
                     "process as rank {} of {}; leave --workers out",
-                    launched.launcher, launched.rank, launched.size));
+                    launched.variable, launched.rank, launched.size));
   }
   if (launched.size > 1 && given.out.empty()) {
     throw UsageError(

@@ -5,14 +5,80 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "launch/meeting_place.h"
+#include "launch/slurm.h"
+#include "launch/variables.h"
 #include "swarmsync/base/error.h"
-#include "swarmsync/comm/gloo.h"
 #include "swarmsync/comm/shared_memory.h"
 #include "swarmsync/comm/thread_world.h"
-#include "swarmsync/launch/supervisor.h"
 
 namespace swarmsync {
 namespace {
+
+std::string Require(const EnvironmentLookup& lookup, const std::string& name, const std::string& because) {
+  const auto value = lookup(name);
+  if (!value || value->empty()) {
+    throw UsageError(fmt::format("{} is set and {} is not; a launcher sets both", because, name));
+  }
+  return *value;
+}
+
+struct Variables {
+  Launcher launcher;
+  const char* rank;
+  const char* size;
+  const char* local_rank;
+  const char* local_size;
+};
+constexpr Variables kLaunchers[] = {
+    {Launcher::kTorchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+    {Launcher::kMpich, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
+    {Launcher::kOpenMpi, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+     "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {Launcher::kSlurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", nullptr},
+};
+constexpr int kMost = 1'000'000;
+
+// Whether the variables are those of ranks that this launcher has started.
+bool HasStarted(const Variables& names, const EnvironmentLookup& lookup) {
+  if (!lookup(names.rank)) return false;
+  // srun, where it is asked to speak MPI's protocol, says more in variables of its own.
+  if (names.launcher == Launcher::kMpich) return !lookup("SLURM_MPI_TYPE");
+  // A batch script, or a shell in an allocation, inherits rank 0 without being a step of srun's.
+  if (names.launcher == Launcher::kSlurm) return IsStepOfSrun(lookup("SLURM_STEP_ID").value_or(""));
+  return true;
+}
+
+// How many ranks are on this host; 0: not known.
+int LocalSize(const Variables& names, const EnvironmentLookup& lookup) {
+  if (names.launcher == Launcher::kSlurm) {
+    const int node = ParseInteger("SLURM_NODEID", lookup("SLURM_NODEID").value_or("0"), 0, kMost);
+    return TasksOnNode(lookup("SLURM_STEP_TASKS_PER_NODE").value_or(""), node).value_or(0);
+  }
+  const auto local_size = lookup(names.local_size);
+  return local_size ? ParseInteger(names.local_size, *local_size, 1, kMost) : 0;
+}
+
+LaunchedRank RankBy(const Variables& names, const EnvironmentLookup& lookup) {
+  LaunchedRank launched;
+  launched.launcher = names.launcher;
+  launched.variable = names.rank;
+  launched.size = ParseInteger(names.size, Require(lookup, names.size, names.rank), 1, kMost);
+  launched.rank = ParseInteger(names.rank, *lookup(names.rank), 0, launched.size - 1);
+  launched.local_rank = ParseInteger(names.local_rank, lookup(names.local_rank).value_or("0"), 0, kMost);
+  launched.local_size = LocalSize(names, lookup);
+  if (launched.local_size > 0 && launched.local_rank >= launched.local_size) {
+    throw UsageError(fmt::format("{} is {}, and there are {} ranks on this host; it must be less",
+                                 names.local_rank, launched.local_rank, launched.local_size));
+  }
+  if (launched.local_size > launched.size) {
+    throw UsageError(fmt::format("{} ranks are on this host, and {} is {}; it must not be less",
+                                 launched.local_size, names.size, launched.size));
+  }
+  return launched;
+}
+
+}  // namespace
 
 int ParseInteger(const std::string& name, const std::string& text, int least, int most) {
   int value = 0;
@@ -24,50 +90,6 @@ int ParseInteger(const std::string& name, const std::string& text, int least, in
   return value;
 }
 
-std::string Require(const EnvironmentLookup& lookup, const std::string& name, const std::string& because) {
-  const auto value = lookup(name);
-  if (!value || value->empty()) {
-    throw UsageError(fmt::format("{} is set and {} is not; a launcher sets both", because, name));
-  }
-  return *value;
-}
-
-struct Launcher {
-  const char* rank;
-  const char* size;
-  const char* local_rank;
-  const char* local_size;
-};
-constexpr Launcher kLaunchers[] = {
-    {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
-    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
-    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
-     "OMPI_COMM_WORLD_LOCAL_SIZE"},
-    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"},
-};
-
-// A batch script under Slurm inherits rank 0 without being a step: nobody launched it as a rank.
-bool IsSlurmBatchScript(const Launcher& launcher, const EnvironmentLookup& lookup) {
-  return std::string(launcher.rank) == "SLURM_PROCID" && !lookup("SLURM_STEP_ID");
-}
-
-Rendezvous MasterFromEnvironment(const LaunchedRank& launched) {
-  if (!GetEnvironment("MASTER_ADDR") || !GetEnvironment("MASTER_PORT")) {
-    throw UsageError(
-        fmt::format("{} is set, so this process is rank {} of {}, and MASTER_ADDR and MASTER_PORT do not "
-                    "say where the ranks meet; set both, the same for all ranks",
-                    launched.launcher, launched.rank, launched.size));
-  }
-  const std::string host = *GetEnvironment("MASTER_ADDR");
-  const int port = ParseInteger("MASTER_PORT", *GetEnvironment("MASTER_PORT"), 1, 65535);
-  if (GetEnvironment("TORCHELASTIC_USE_AGENT_STORE") != "True")
-    return TokenRendezvous{host, port, GetEnvironment(kTokenVariable).value_or("")};
-  // A store that outlives a restart must not show the ranks of before.
-  return TcpRendezvous{host, port, "swarmsync/" + GetEnvironment("TORCHELASTIC_RESTART_COUNT").value_or("0")};
-}
-
-}  // namespace
-
 std::optional<std::string> GetEnvironment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;
@@ -75,20 +97,20 @@ std::optional<std::string> GetEnvironment(const std::string& name) {
 }
 
 std::optional<LaunchedRank> DiscoverRank(const EnvironmentLookup& lookup) {
-  constexpr int kMost = 1'000'000;
-  for (const Launcher& launcher : kLaunchers) {
-    const auto rank = lookup(launcher.rank);
-    if (!rank || IsSlurmBatchScript(launcher, lookup)) continue;
-    LaunchedRank launched;
-    launched.launcher = launcher.rank;
-    launched.size = ParseInteger(launcher.size, Require(lookup, launcher.size, launcher.rank), 1, kMost);
-    launched.rank = ParseInteger(launcher.rank, *rank, 0, launched.size - 1);
-    launched.local_rank =
-        ParseInteger(launcher.local_rank, lookup(launcher.local_rank).value_or("0"), 0, kMost);
-    launched.all_here = lookup(launcher.local_size) == std::to_string(launched.size);
-    return launched;
+  std::optional<LaunchedRank> first;
+  for (const Variables& names : kLaunchers) {
+    if (!HasStarted(names, lookup)) continue;
+    if (!first) {
+      first = RankBy(names, lookup);
+    } else if (const auto size = lookup(names.size), rank = lookup(names.rank);
+               size == std::to_string(first->size) && rank != std::to_string(first->rank)) {
+      // Of another size it is the world in which one launcher has started another on each host.
+      throw UsageError(fmt::format(
+          "{} says that this process is rank {} of {}, and {} that it is rank {}; unset one of them",
+          first->variable, first->rank, first->size, names.rank, *rank));
+    }
   }
-  return std::nullopt;
+  return first;
 }
 
 std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& options) {
@@ -99,12 +121,8 @@ std::unique_ptr<Communicator> ConnectFromEnvironment(const ConnectOptions& optio
   gloo.size = launched->size;
   gloo.timeout = options.timeout;
   gloo.interface = GetEnvironment("GLOO_SOCKET_IFNAME").value_or("");
-  gloo.one_host = launched->all_here;
-  if (const auto store = GetEnvironment(kStoreVariable)) {
-    gloo.rendezvous = FileRendezvous{*store};
-  } else {
-    gloo.rendezvous = MasterFromEnvironment(*launched);
-  }
+  gloo.one_host = launched->all_here();
+  gloo.rendezvous = MeetingPlaceOf(*launched, GetEnvironment);
   return ThroughSharedMemory(ConnectGloo(gloo), options.timeout);
 }
 

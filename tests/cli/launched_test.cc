@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "cli/tool.h"
-#include "support/child_process.h"
 #include "support/socket.h"
 
 namespace swarmsync::testing {
@@ -174,19 +173,6 @@ TEST_F(LaunchedTest, RanksOnOneHostMeetWhateverItIsCalled) {
     EXPECT_EQ(first.Wait().exit_code, 0) << first.Wait().err;
     EXPECT_EQ(second.Wait().exit_code, 0) << second.Wait().err;
   }
-}
-
-TEST_F(LaunchedTest, TorchrunLaunchesRanks) {
-  const Arguments arguments = AsRank(Train("run", {"--seed=4"}));
-  std::vector<std::string> command{
-      SWARMSYNC_PYTHON,     "-m",          "torch.distributed.run", "--standalone",
-      "--nproc_per_node=2", "--no_python", "--redirects=9:1",       "--tee=9:1",
-      SWARMSYNC_TOOL};  // none for any rank: its default fails with Python 3.11
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  ChildProcess torchrun(command);
-  EXPECT_EQ(torchrun.Wait(), 0);
-  RunWell(Train("local", {"--seed=4"}));
-  EXPECT_TRUE(ReadFile(Path("run/model.safetensors")) == ReadFile(Path("local/model.safetensors")));
 }
 
 TEST_F(LaunchedTest, WhatRankZeroRefusesEndsAllRanks) {

@@ -63,9 +63,10 @@ class Tool {
  public:
   // environment: added to the test's own, from which the variables of launchers and of swarmsync are left
   // out. Without CUDA_VISIBLE_DEVICES in it there are no GPUs, so that a test means the same everywhere.
-  explicit Tool(const Arguments& arguments, const Variables& environment = {})
+  // launcher: a program that starts the tool, with its own arguments.
+  explicit Tool(const Arguments& arguments, const Variables& environment = {}, const Arguments& launcher = {})
       : started_(MonotonicSeconds()) {
-    Arguments argv = Arguments{SWARMSYNC_TOOL} + arguments;
+    Arguments argv = launcher + Arguments{SWARMSYNC_TOOL} + arguments;
     std::vector<std::string> variables = CleanEnvironment(environment);
     std::vector<char*> argv_pointers = Pointers(argv), variable_pointers = Pointers(variables);
     const std::string out = Output("out"), err = Output("err");

@@ -33,7 +33,7 @@ void ExpectRank(const Variables& variables, int rank, int size, int local_rank, 
   EXPECT_EQ(launched->rank, rank) << launcher;
   EXPECT_EQ(launched->size, size) << launcher;
   EXPECT_EQ(launched->local_rank, local_rank) << launcher;
-  EXPECT_EQ(launched->launcher, launcher);
+  EXPECT_EQ(launched->variable, launcher);
 }
 
 const Variables kTorchrun{{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}};
@@ -76,6 +76,45 @@ TEST(DiscoverRank, ASlurmBatchScriptIsNoRank) {
   EXPECT_FALSE(Discover(batch).has_value());
   ExpectRank(batch + kTorchrun, 5, 8, 1, "RANK");  // torchrun inside the batch script
   ExpectRank(batch + Variables{{"SLURM_STEP_ID", "12"}}, 0, 4, 0, "SLURM_PROCID");
+}
+
+TEST(DiscoverRank, SlurmsOtherShellsAreNoRanks) {
+  const Variables shell{{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_STEP_ID", "4294967290"}};
+  EXPECT_FALSE(Discover(shell).has_value());
+}
+
+TEST(DiscoverRank, SrunThatSpeaksForMpiIsSlurm) {
+  ExpectRank(kSlurm + Variables{{"SLURM_MPI_TYPE", "pmi2"}, {"PMI_RANK", "6"}, {"PMI_SIZE", "7"}}, 6, 7, 3,
+             "SLURM_PROCID");
+}
+
+TEST(DiscoverRank, KnowsHowManyRanksAreHere) {
+  const auto all_here = [](const Variables& variables) { return Discover(variables)->all_here(); };
+  EXPECT_FALSE(all_here(kTorchrun));
+  EXPECT_FALSE(all_here(kTorchrun + Variables{{"LOCAL_WORLD_SIZE", "4"}}));
+  EXPECT_TRUE(all_here(kTorchrun + Variables{{"LOCAL_WORLD_SIZE", "8"}}));
+  EXPECT_TRUE(all_here(kMpich + Variables{{"MPI_LOCALNRANKS", "4"}}));
+  EXPECT_TRUE(all_here(kOpenMpi + Variables{{"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}}));
+  EXPECT_TRUE(all_here(kSlurm + Variables{{"SLURM_STEP_TASKS_PER_NODE", "7"}}));
+  const Variables second_node{{"SLURM_STEP_TASKS_PER_NODE", "3,4"}, {"SLURM_NODEID", "1"}};
+  EXPECT_EQ(Discover(kSlurm + second_node)->local_size, 4);
+}
+
+TEST(DiscoverRank, ContradictionsAreRefused) {
+  const auto refusal = [](const Variables& variables) {
+    return MessageOf<UsageError>([&] { Discover(variables); });
+  };
+  EXPECT_THAT(
+      refusal(
+          {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}}),
+      AllOf(HasSubstr("RANK says"), HasSubstr("rank 0 of 2"), HasSubstr("OMPI_COMM_WORLD_RANK"),
+            HasSubstr("rank 1"), HasSubstr("unset")));
+  // As when mpirun starts one torchrun on each host.
+  ExpectRank(kOpenMpi + kTorchrun, 5, 8, 1, "RANK");
+  EXPECT_THAT(refusal({{"RANK", "1"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "2"}, {"LOCAL_WORLD_SIZE", "2"}}),
+              AllOf(HasSubstr("LOCAL_RANK is 2"), HasSubstr("2 ranks")));
+  EXPECT_THAT(refusal({{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "3"}}),
+              AllOf(HasSubstr("3 ranks"), HasSubstr("WORLD_SIZE is 2")));
 }
 
 TEST(DiscoverRank, AMissingSizeIsRefused) {

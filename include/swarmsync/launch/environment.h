@@ -16,18 +16,29 @@ using EnvironmentLookup = std::function<std::optional<std::string>(const std::st
 // The process's own environment.
 std::optional<std::string> GetEnvironment(const std::string& name);
 
+enum class Launcher {
+  kTorchrun,  // and swarmsync's own workers, and whoever sets the variables by hand
+  kMpich,     // Hydra: MPICH, Intel MPI
+  kOpenMpi,
+  kSlurm,
+};
+
 // The rank that a launcher gave to this process.
 struct LaunchedRank {
   int rank = 0;
   int size = 1;
   int local_rank = 0;
-  bool all_here = false;  // all ranks are on this host, as far as the launcher says
-  std::string launcher;   // which variables said so, such as "RANK" or "OMPI_COMM_WORLD_RANK"
+  int local_size = 0;  // ranks on this host; 0: the launcher does not say
+  Launcher launcher = Launcher::kTorchrun;
+  std::string variable;  // that has the rank, such as "RANK" or "OMPI_COMM_WORLD_RANK"
+
+  bool all_here() const { return local_size == size; }
 };
 
 // Looks for the variables of, in this order: torchrun and swarmsync's own workers (RANK, WORLD_SIZE,
-// LOCAL_RANK), MPICH (PMI_RANK, …), OpenMPI (OMPI_COMM_WORLD_RANK, …), Slurm (SLURM_PROCID, …; only inside
-// srun). nullopt: no launcher. Throws UsageError when they are incomplete or make no sense. Pure.
+// LOCAL_RANK), MPICH (PMI_RANK, …), Open MPI (OMPI_COMM_WORLD_RANK, …), Slurm (SLURM_PROCID, …; only inside
+// srun). nullopt: no launcher. Throws UsageError when they are incomplete, make no sense, or when two of
+// them number the ranks of a world of the same size in two ways. Pure.
 std::optional<LaunchedRank> DiscoverRank(const EnvironmentLookup& lookup);
 
 struct ConnectOptions {
@@ -39,8 +50,9 @@ constexpr const char* kTokenVariable = "SWARMSYNC_TOKEN";
 
 // The group that this process was launched into; a world of one when no launcher is seen. The ranks meet at
 // MASTER_ADDR:MASTER_PORT, where rank 0 serves a store that asks for SWARMSYNC_TOKEN (or torchrun's agent
-// serves its own, which asks for none, if TORCHELASTIC_USE_AGENT_STORE says so); or, started by swarmsync,
-// through the file SWARMSYNC_STORE. GLOO_SOCKET_IFNAME names the network interface; ranks on several hosts
+// serves its own, which asks for none, if TORCHELASTIC_USE_AGENT_STORE says so). Where these are not set,
+// ranks of mpirun or srun that are all on one host meet in a file, and those of srun on several hosts at the
+// first of them (docs/launchers.md). GLOO_SOCKET_IFNAME names the network interface; ranks on several hosts
 // must have one, and a token. Ranks that are all on one host talk through memory that they share
 // (comm/shared_memory.h). Collective. Throws UsageError for bad variables, CommError when the ranks do not
 // meet in time.
