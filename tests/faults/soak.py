@@ -28,7 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYNCS = ["ssgd", "average", "pso-ps", "informed-pso-ps", "easgd", "slowmo", "diloco", "leader"]
 TIMEOUT, PERIOD, STEPS, LOG_EVERY = 6, 8, 4000, 20
 MACHINE = 20  # seconds by which a busy machine may be late
-CORRUPT = "differ|diverged|not finite"  # what a wrong bit may end a run with
+# What a wrong bit may end a run with, by exit code.
+CORRUPT = [(1, "differ|diverged|not finite"), (4, "does not have rank 0's initial weights")]
 KNOWN_FILES = {"config.json", "workers.json", "metrics.jsonl", "summary.json", "model.safetensors", "report.html",
                "logs", "checkpoint"}
 
@@ -173,7 +174,7 @@ def broken_promises(run, folder, code, lines, pause):
     if code is None:
         yield "it did not end in time"
         return
-    reasons = [(1, "No space left")] * bool(faults["refuse"]) + [(1, CORRUPT)] * bool(faults["corrupt"])
+    reasons = [(1, "No space left")] * bool(faults["refuse"]) + CORRUPT * bool(faults["corrupt"])
     if code not in {0, *(allowed for allowed, _ in reasons)}:
         yield f"exit code {code}"
     if code == 0:
