@@ -31,5 +31,14 @@ else()
   set(SWARMSYNC_FMT fmt::fmt)
 endif()
 
+# Of MPI only the C interface is used.
+if(NOT SWARMSYNC_MPI STREQUAL OFF)
+  set(MPI_CXX_SKIP_MPICXX ON)
+  find_package(MPI COMPONENTS CXX)
+  if(SWARMSYNC_MPI STREQUAL ON AND NOT MPI_CXX_FOUND)
+    message(FATAL_ERROR "SWARMSYNC_MPI is ON, and there is no MPI; install libopenmpi-dev or libmpich-dev")
+  endif()
+endif()
+
 # c10d's header of its Gloo group needs Gloo's; libtorch has the code.
 find_path(SWARMSYNC_GLOO_INCLUDE_DIR gloo/context.h REQUIRED)

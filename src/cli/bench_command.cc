@@ -69,7 +69,7 @@ int BenchExchange(ExchangeBench bench, const std::string& result_file, const Com
   if (launched) {
     SilenceLibraryLogs();
     UseThreads(static_cast<int>(config.threads_per_worker));
-    const auto comm = ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)});
+    const auto comm = ConnectLaunched(config, context);
     const Json result = RunExchangeBench(bench, *comm);
     if (comm->rank() != 0) return 0;
     if (result_file.empty()) {
@@ -79,6 +79,7 @@ int BenchExchange(ExchangeBench bench, const std::string& result_file, const Com
     }
     return 0;
   }
+  RefuseTransportOfRanks(config);
   if (config.backend == Backend::kProcesses) {
     Print(RunProcesses(config, context));
     return 0;

@@ -59,8 +59,8 @@ int Guarded(const Action& action, const CommandContext& context, const bool& ver
 
 }  // namespace
 
-int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models) {
-  CommandContext context{models, MonotonicSeconds(), {}};
+int RunCommandLine(int argc, const char* const* argv, const ModelRegistry& models, const Connector& mpi) {
+  CommandContext context{models, mpi, MonotonicSeconds(), {}};
   KeepFreedMemory();
   signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an error of write(), not the end
 

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/arguments.h"
+#include "swarmsync/cli/command_line.h"
 #include "swarmsync/model/registry.h"
+#include "swarmsync/train/config.h"
 
 namespace CLI {
 class App;
@@ -16,6 +19,7 @@ namespace swarmsync {
 // What all commands share.
 struct CommandContext {
   const ModelRegistry& models;
+  const Connector& mpi;  // null: there is none
   double started = 0;    // MonotonicSeconds() when the program began
   GivenArguments given;  // as they were parsed
 };
@@ -33,5 +37,14 @@ void AddBenchCommand(CLI::App& tool, const CommandContext& context, Action& run)
 void AddInfoCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddCompletionCommand(CLI::App& tool, const CommandContext& context, Action& run);
 void AddManCommand(CLI::App& tool, const CommandContext& context, Action& run);
+
+// Connects the ranks of a launched job as the configuration says. Throws UsageError, CommError.
+std::unique_ptr<Communicator> ConnectLaunched(const TrainConfig& config, const CommandContext& context);
+
+// Collective. Throws UsageError on every rank where they were started with different options.
+void CheckRanksAgree(const TrainConfig& config, Communicator& comm);
+
+// Throws UsageError where the configuration has a transport that is for the ranks of a launched job alone.
+void RefuseTransportOfRanks(const TrainConfig& config);
 
 }  // namespace swarmsync

@@ -26,6 +26,7 @@ int PrintInfo(const CommandContext& context) {
   for (int gpu = 0; gpu < CountGpus(); ++gpu) devices += fmt::format(", cuda:{} ({})", gpu, DescribeGpu(gpu));
   line("devices", devices);
   line("backends", "processes (Gloo; NCCL between GPUs, where libtorch has it), threads");
+  line("transports", context.mpi ? "gloo, mpi" : "gloo");
   line("synchronizers", fmt::format("{}", fmt::join(SynchronizerNames(), ", ")));
   line("models", fmt::format("{}", fmt::join(context.models.names(), ", ")));
   line("blas", BlasLibrary());

@@ -21,9 +21,10 @@ using Json = nlohmann::ordered_json;
 
 // Lengths, workers, and what is shown and kept: nothing that a step depends on.
 const std::set<std::string_view> kMayChange{
-    "epochs",         "steps",   "workers",     "backend",      "device",           "threads-per-worker",
-    "loader-threads", "timeout", "out",         "data-dir",     "checkpoint-every", "check-replicas",
-    "log-every",      "quiet",   "min-workers", "max-restarts", "progress",         "trace"};
+    "epochs",         "steps",     "workers",   "backend",     "device",       "threads-per-worker",
+    "loader-threads", "timeout",   "transport", "out",         "data-dir",     "checkpoint-every",
+    "check-replicas", "log-every", "quiet",     "min-workers", "max-restarts", "progress",
+    "trace"};
 
 Json StoredConfig(const std::filesystem::path& directory) {
   const std::filesystem::path file = RunFiles{directory}.config();

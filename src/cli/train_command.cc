@@ -3,6 +3,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -69,9 +70,22 @@ bool Survives(const TrainConfig& config) {
   return config.backend == Backend::kProcesses && config.device == "cpu" && config.group_size == 1;
 }
 
-// Fills in what the user left open, but for the device, and validates. survives: the loss of workers.
-TrainConfig Complete(TrainConfig config, int workers, bool survives) {
-  config.workers = workers;
+struct WorkersOfRun {
+  int all;
+  int here;       // on this host
+  bool survived;  // whether the run goes on without one that is lost
+};
+
+// The processors that this process may use, which a launcher may have bound it to.
+int UsableCores() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                     : static_cast<int>(std::thread::hardware_concurrency());
+}
+
+// Fills in what the user left open, but for the device, and validates.
+TrainConfig Complete(TrainConfig config, const WorkersOfRun& workers) {
+  config.workers = workers.all;
   if (config.epochs == 0 && config.steps == 0) config.epochs = kDefaultEpochs;
   if (config.out.empty()) config.out = NewRunDirectory(config);
   config.out = AbsoluteDirectory(config.out);
@@ -82,7 +96,7 @@ TrainConfig Complete(TrainConfig config, int workers, bool survives) {
     const std::filesystem::path file = config.model.substr(prefix.size());
     config.model = prefix + std::filesystem::absolute(file).lexically_normal().string();
   }
-  if (config.min_workers > 0 && config.min_workers < workers && !survives) {
+  if (config.min_workers > 0 && config.min_workers < workers.all && !workers.survived) {
     throw UsageError(
         fmt::format("--min-workers is {}, and only local processes on the CPU, without groups, go on without "
                     "a lost worker; leave "
@@ -90,8 +104,7 @@ TrainConfig Complete(TrainConfig config, int workers, bool survives) {
                     config.min_workers));
   }
   if (config.threads_per_worker == 0) {
-    const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
-    config.threads_per_worker = std::max<std::int64_t>(1, cores / workers);
+    config.threads_per_worker = std::max(1, UsableCores() / workers.here);
   }
   Validate(config);
   const SyncOptions sync = WithDefaults(config.sync, SyncOptionsOf(config));
@@ -325,17 +338,18 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
 }
 
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
-void RunLaunched(TrainConfig config, const ModelRegistry& models, double started, int local_rank) {
+void RunLaunched(TrainConfig config, const CommandContext& context, int local_rank) {
   SilenceLibraryLogs();
   Faults faults(FaultsFromEnvironment(), DiscoverRank(GetEnvironment)->rank);
-  const auto comm = faults.In(ConnectFromEnvironment({std::chrono::duration<double>(config.timeout)}));
+  const auto comm = faults.In(ConnectLaunched(config, context));
+  CheckRanksAgree(config, *comm);
   const at::Device device = DeviceOfLaunched(config, *comm, local_rank);
   const StopSignals signals;
   std::string failure;
   std::exception_ptr failed;
   if (comm->rank() == 0) {
     try {
-      PrepareRun(config, models);
+      PrepareRun(config, context.models);
     } catch (const std::exception& error) {
       failure = error.what();
       failed = std::current_exception();
@@ -347,8 +361,9 @@ void RunLaunched(TrainConfig config, const ModelRegistry& models, double started
 
   StatusPrinter printer(config);
   try {
-    RunWorker(config, {*comm, models, started, [&](const Status& status) { printer.Show(status); },
-                       StopSignals::Check, std::nullopt, device});
+    RunWorker(config,
+              {*comm, context.models, context.started, [&](const Status& status) { printer.Show(status); },
+               StopSignals::Check, std::nullopt, device});
   } catch (const CommError&) {
     StopSignals::Check();  // the signal that ended the other ranks has come here too
     throw;
@@ -383,10 +398,13 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   if (!given.resume.empty()) given = ResumedConfig(given, command);
   const auto launched = DiscoverRank(GetEnvironment);
   if (launched) RequireLaunchedFlags(command, given, *launched);
+  const int here = launched && launched->local_size > 0
+                       ? launched->local_size
+                       : static_cast<int>(launched ? launched->size : given.workers);
   if (launched && !instead.any()) {
-    const TrainConfig config = Complete(given, launched->size, /*survives=*/false);
+    const TrainConfig config = Complete(given, {launched->size, here, false});
     if (launched->rank == 0) Warn(config, given, command);
-    RunLaunched(config, context.models, context.started, launched->local_rank);
+    RunLaunched(config, context, launched->local_rank);
     if (launched->rank == 0) Conclude(config);
     return 0;
   }
@@ -395,7 +413,7 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   TrainConfig on_device = given;
   on_device.device = DeviceOfLocal(given);
   const TrainConfig config =
-      Complete(on_device, static_cast<int>(given.workers), !launched && Survives(on_device));
+      Complete(on_device, {static_cast<int>(given.workers), here, !launched && Survives(on_device)});
   if (launched && launched->rank > 0) return 0;  // rank 0 tells it
   if (instead.print_config) {
     PrintText(stdout, WriteConfigFile(given, config, FlagsWithoutZero()));
@@ -410,6 +428,7 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
     PrintText(stdout, DescribePlan(config, plan, program));
     return 0;
   }
+  RefuseTransportOfRanks(config);
   std::optional<Dataset> data;
   {
     const StopSignals signals;  // a file that is being written is finished first

@@ -98,8 +98,8 @@ void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
   // Those of the groups that say what happens between exchanges.
   const std::set<std::string_view> beside{"sync-warmup-steps", "momentum-at-sync", "overlap", "group-period",
                                           "recalibrate"};
-  const std::set<std::string_view> others{"workers", "backend", "threads-per-worker",
-                                          "timeout", "link",    "seed"};
+  const std::set<std::string_view> others{"workers", "backend", "threads-per-worker", "timeout", "transport",
+                                          "link",    "seed"};
   VisitFields(config, [&](const char* name, auto& member, const char* help, const char* group) {
     if ((groups.count(group) > 0 && beside.count(name) == 0) || others.count(name) > 0)
       FlagAdder{command}(name, member, help, group);

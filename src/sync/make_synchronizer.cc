@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <torch/version.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -145,7 +146,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "{}, memory decay {}, "
       "beta {}, guide {}, momentum at sync {}, buffers {}, clip {}, final average {}, elastic alpha {}, slow "
       "alpha {}, slow beta "
-      "{}, outer lr {}, outer momentum {}",
+      "{}, outer lr {}, outer momentum {}, swarmsync {} on libtorch {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(options.wire),
       options.overlap, options.group_size, options.group_period, options.bucket_bytes,
@@ -153,7 +154,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
       ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
       options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
-      peers.outer_lr, peers.outer_momentum);
+      peers.outer_lr, peers.outer_momentum, SWARMSYNC_VERSION, TORCH_VERSION);
 }
 
 void CheckAgreement(const std::string& description, Communicator& comm) {

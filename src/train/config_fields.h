@@ -165,6 +165,9 @@ void VisitFields(Config& c, Visitor&& visit) {
         "record forward and backward on a GPU once and play them [on for built-in models]", kWorkers);
   visit("threads-per-worker", c.threads_per_worker, "CPU threads of each worker [cores / workers]", kWorkers);
   visit("timeout", c.timeout, "seconds that any wait for another worker may take", kWorkers);
+  visit("transport", c.transport,
+        "under a launcher: ranks talk through gloo (shared memory on a host) or mpi, where it is built in",
+        kWorkers);
   visit("link", c.link,
         "emulate a network: every exchange lasts as long as on links of this RATE,LATENCY, such as "
         "100mbit,20ms",

@@ -188,8 +188,8 @@ TEST_F(LaunchedTest, RanksWithOtherOptionsAreRefused) {
   const int port = FreePort();
   Tool first(AsRank(Train("run", {"--lr=0.1", "--period=2"})), Rank(0, 2, port));
   Tool second(AsRank(Train("run", {"--lr=0.1", "--period=3"})), Rank(1, 2, port));
-  ExpectOneLine(first.Wait(), 2, {"disagree", "period 2", "period 3"});
-  ExpectOneLine(second.Wait(), 2, {"disagree", "period 2", "period 3"});
+  ExpectOneLine(first.Wait(), 2, {"disagree", "--period is 2 on rank 0 and 3 on rank 1"});
+  ExpectOneLine(second.Wait(), 2, {"disagree", "--period is 2 on rank 0 and 3 on rank 1"});
 }
 
 TEST_F(LaunchedTest, TheOtherRankEndsWhenOneIsKilled) {

@@ -1,72 +1,28 @@
 // One rank of a Gloo group, started by gloo_test:
 //   gloo_rank MODE RANK SIZE TIMEOUT file PATH
 //   gloo_rank MODE RANK SIZE TIMEOUT tcp PORT         on 127.0.0.1; rank 0 serves the store
-// Modes:
-//   check    checks every collective
-//   loop     prints "ready" after the first collective and goes on until rank 0's standard input ends, then
-//   for 100
-//            rounds more, and prints "done"
+// Modes, besides those of rank_modes.h:
 //   traffic  compares what CountingCommunicator charges with what the kernel counted
-//   stall    the last rank is late; the others see that they wait for it
 //   shared-check, …  the same through memory that the ranks share
-// Exit codes: 0 all is well; 4 CommError, whose text is printed; 1 anything else.
 
 #include <ATen/ATen.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <iostream>
-#include <thread>
 
 #include "comm/collective_checks.h"
-#include "comm/long_waits.h"
-#include "swarmsync/base/clock.h"
-#include "swarmsync/base/error.h"
+#include "comm/rank_modes.h"
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/gloo.h"
 #include "swarmsync/comm/shared_memory.h"
 
 namespace swarmsync::testing {
 namespace {
-
-void Say(const std::string& line) { std::cout << line << std::endl; }
-
-// Whether whoever started this process has closed our standard input.
-bool InputEnded() {
-  pollfd input{STDIN_FILENO, POLLIN, 0};
-  return poll(&input, 1, 0) > 0;  // nobody writes to it
-}
-
-void Loop(Communicator& comm) {
-  const at::Tensor tensor = at::empty({1009}, at::kDouble);
-  int rounds_left = 100;
-  bool ending = false;
-  for (int round = 0; rounds_left > 0; ++round) {
-    tensor.fill_(comm.rank() + round);
-    comm.AllReduceSum(tensor);
-    const double sum = comm.size() * (comm.size() - 1) / 2.0 + comm.size() * static_cast<double>(round);
-    Require(tensor.eq(sum).all().item<bool>(), "all-reduce in round " + std::to_string(round));
-
-    tensor.fill_(comm.rank() + round);
-    comm.Broadcast(tensor, round % comm.size());
-    Require(tensor.eq(round % comm.size() + round).all().item<bool>(),
-            "broadcast in round " + std::to_string(round));
-
-    if (round == 0) Say("ready");
-    ending = ending || comm.AllGather(InputEnded() ? 1.0 : 0.0)[0] == 1.0;
-    if (ending) --rounds_left;
-  }
-  Say("done");
-}
 
 // What the kernel has sent for this process on all of its TCP connections.
 double TcpBytesSent() {
@@ -116,30 +72,7 @@ void Traffic(Communicator& comm) {
                [&](Communicator& counting) { counting.AllGather(std::vector<double>(length / 2)); });
 }
 
-// The last rank comes late; the others see meanwhile that they wait for it.
-void Stall(Communicator& comm) {
-  const int late = comm.size() - 1;
-  comm.Barrier();
-  if (comm.rank() == late) {
-    std::this_thread::sleep_for(std::chrono::seconds(4));
-    comm.Barrier();
-    return;
-  }
-  std::vector<Wait> seen;
-  std::thread watch([&] {
-    for (const double end = MonotonicSeconds() + 3.5; seen.empty() && MonotonicSeconds() < end;) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      seen = WaitsBegunBefore(MonotonicSeconds() - 0.5);
-    }
-  });
-  comm.Barrier();
-  watch.join();
-  Require(seen.size() == 1 && seen[0].rank == comm.rank() && seen[0].awaited == std::vector<int>{late},
-          "waits for the rank that is late");
-  Require(WaitsBegunBefore(MonotonicSeconds() + 1).empty(), "waits no more");
-}
-
-int Run(const std::vector<std::string>& arguments) {
+void Run(const std::vector<std::string>& arguments) {
   GlooOptions options;
   options.rank = std::stoi(arguments.at(2));
   options.size = std::stoi(arguments.at(3));
@@ -159,32 +92,16 @@ int Run(const std::vector<std::string>& arguments) {
   }
   const std::string mode = arguments.at(1).substr(shares ? shared.size() : 0);
   Require(comm->rank() == options.rank && comm->size() == options.size, "rank and size");
-  if (mode == "check") {
-    CheckCollectives(*comm);
-  } else if (mode == "loop") {
-    Loop(*comm);
-  } else if (mode == "stall") {
-    Stall(*comm);
-  } else if (mode == "traffic") {
+  if (mode == "traffic") {
     Traffic(*comm);
   } else {
-    throw std::runtime_error("no such mode: " + mode);
+    RunMode(mode, *comm);
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace swarmsync::testing
 
 int main(int argc, char** argv) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // no rank outlives its test
-  try {
-    return swarmsync::testing::Run({argv, argv + argc});
-  } catch (const swarmsync::CommError& error) {
-    std::cout << "CommError: " << error.what() << std::endl;
-    return 4;
-  } catch (const std::exception& error) {
-    std::cout << error.what() << std::endl;
-    return 1;
-  }
+  return swarmsync::testing::RunRank([&] { swarmsync::testing::Run({argv, argv + argc}); });
 }

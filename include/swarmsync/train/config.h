@@ -22,6 +22,15 @@ struct EnumNames<Backend> {
       {{Backend::kProcesses, "processes"}, {Backend::kThreads, "threads"}}};
 };
 
+// How ranks that a launcher has started talk.
+enum class Transport { kGloo, kMpi };
+template <>
+struct EnumNames<Transport> {
+  static constexpr std::string_view kWhat = "transport";
+  static constexpr std::array<std::pair<Transport, std::string_view>, 2> kNames{
+      {{Transport::kGloo, "gloo"}, {Transport::kMpi, "mpi"}}};
+};
+
 enum class OptimizerKind { kSgd, kAdamW };
 template <>
 struct EnumNames<OptimizerKind> {
@@ -116,6 +125,7 @@ struct TrainConfig {
   CudaGraph cuda_graph = CudaGraph::kAuto;
   std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
   double timeout = 60;
+  Transport transport = Transport::kGloo;
   Link link;
   std::int64_t min_workers = 0;  // 0: 1 where the loss of workers can be survived, else all of them
   std::int64_t max_restarts = 3;
