@@ -71,20 +71,38 @@ bool Synchronizer::ExpectGradients() {
 }
 
 void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss) {
-  if (finished_) throw UsageError("Step() was called after the training had ended");
+  BeginStep();
+  SettleMomentum(&optimizer, /*works=*/true);  // of an exchange that was drained
+  optimizer.step();
+  EndStep(&optimizer, loss);
+}
+
+void Synchronizer::BeforeOptimizer() {
+  if (options_.momentum_at_sync == MomentumAtSync::kAverage) {
+    throw UsageError(
+        "momentum_at_sync is average, which needs an optimizer of libtorch's in C++; take keep or reset");
+  }
+  BeginStep();
+}
+
+bool Synchronizer::AfterOptimizer(const at::Tensor& loss) { return EndStep(nullptr, loss); }
+
+void Synchronizer::BeginStep() {
+  if (finished_) throw UsageError("a step was made after the training had ended");
   if (gradients_) gradients_->CheckExpected();
   model().Readopt();
-  const bool warming_up = exchanges_gradients();
-  round_loss_.Add(loss);
+  warming_up_ = exchanges_gradients();
   OnGradients();
-  SettleMomentum(&optimizer, /*works=*/true);  // of an exchange that was drained
   if (options_.clip_grad_norm > 0) model().ClipGradients(options_.clip_grad_norm);
-  optimizer.step();
+}
+
+bool Synchronizer::EndStep(torch::optim::Optimizer* optimizer, const at::Tensor& loss) {
+  round_loss_.Add(loss);
   ++steps_;
   if (only_gradients()) Exchange(kNoFitness);
-  const bool rounds_begin = warming_up && !exchanges_gradients();
+  const bool rounds_begin = warming_up_ && !exchanges_gradients();
   if (rounds_begin) BeginRounds();
-  if (warming_up) {
+  if (warming_up_) {
     round_loss_ = LossSum();
   } else {
     ++round_steps_;
@@ -92,13 +110,14 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
   const bool last = steps_ == options_.total_steps;
   const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
   if (under_way() && (round_ends || steps_ - exchanged_at_ == options_.overlap)) ApplyExchange();
-  SettleMomentum(&optimizer, /*works=*/true);
+  bool forget = SettleMomentum(optimizer, /*works=*/true);
   if (round_ends || (round_steps_ > 0 && round_steps_ % options_.group_period == 0)) AverageGroup();
   if (round_ends) ExchangeRound(RoundFitness());
   if (last) Drain();
-  SettleMomentum(&optimizer, /*works=*/true);
-  if (rounds_begin && options_.momentum_at_sync == MomentumAtSync::kReset) optimizer.state().clear();
+  forget |= SettleMomentum(optimizer, /*works=*/true);
+  if (rounds_begin && options_.momentum_at_sync == MomentumAtSync::kReset) forget |= Forget(optimizer);
   finished_ = last;
+  return forget;
 }
 
 void Synchronizer::Finish() {
@@ -251,10 +270,16 @@ void Synchronizer::AwaitExchange() {
   if (under_way()) overlap_->contributors.wait();
 }
 
+// The optimizer begins again as it began the training; whose is not libtorch's does it himself.
+bool Synchronizer::Forget(torch::optim::Optimizer* optimizer) {
+  if (optimizer != nullptr) optimizer->state().clear();
+  return true;
+}
+
 // What becomes of the local optimizer's state when an exchange has moved the weights. Collective then, if the
 // policy is to average.
-void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works) {
-  if (!std::exchange(moved_, false)) return;
+bool Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works) {
+  if (!std::exchange(moved_, false)) return false;
   if (options_.momentum_at_sync == MomentumAtSync::kAverage && everyone().size() > 1) {
     const double arrival = MonotonicSeconds();
     if (!momenta_) momenta_ = std::make_unique<MomentaMean>(everyone(), params_.weights().options());
@@ -265,7 +290,7 @@ void Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works
   }
   const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset;
   // Of a worker that was left out, the momentum led away, or is not finite.
-  if ((std::exchange(left_out_, false) || resets) && optimizer != nullptr) optimizer->state().clear();
+  return (std::exchange(left_out_, false) || resets) && Forget(optimizer);
 }
 
 GradientMean& Synchronizer::gradients() {

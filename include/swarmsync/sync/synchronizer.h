@@ -79,6 +79,13 @@ class Synchronizer {
   // Throws UsageError after the last step.
   void Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss);
 
+  // The two halves of Step(), for who has an optimizer that is not libtorch's: in front of its step, and
+  // behind it. Collective where Step() is. The second returns whether the optimizer is to forget its state
+  // (MomentumAtSync::kReset, and after the guard has left this worker out). Throw as Step() does, and
+  // UsageError with MomentumAtSync::kAverage.
+  void BeforeOptimizer();
+  bool AfterOptimizer(const at::Tensor& loss);
+
   // Ends this worker's part: exchanges a last partial round, then takes part in the others' exchanges,
   // without contributing, until all have finished. Collective; ranks may come here after different numbers of
   // steps. With total_steps given and reached there is nothing left to do; without, it costs one exchange
@@ -228,7 +235,10 @@ class Synchronizer {
   int ApplyPending();
   bool CollectBuffers(const Turn& turn);
   void NoteExchange(int contributors);
-  void SettleMomentum(torch::optim::Optimizer* optimizer, bool works);
+  void BeginStep();
+  bool EndStep(torch::optim::Optimizer* optimizer, const at::Tensor& loss);
+  static bool Forget(torch::optim::Optimizer* optimizer);
+  bool SettleMomentum(torch::optim::Optimizer* optimizer, bool works);
   void BeginRounds();
   double NextPartOfAverage();
   void AverageBuffers();
@@ -256,6 +266,7 @@ class Synchronizer {
   std::unique_ptr<GradientMean> gradients_;
   std::unique_ptr<Overlap> overlap_;  // with options_.overlap
   bool finished_ = false;
+  bool warming_up_ = false;        // in this step, which exchanges gradients
   bool moved_ = false;             // by an exchange, and the momentum has not been settled since
   bool left_out_ = false;          // of the last exchange
   std::int64_t exchanged_at_ = 0;  // steps_ when the last exchange of weights began

@@ -1,0 +1,193 @@
+"""The Python package, in several processes of torch.distributed, against the same training in C++ (peer.cc).
+
+    python_test.py PACKAGE_DIRECTORY PEER        the package's parent, and the program that peer.cc makes
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PACKAGE, PEER = map(os.path.abspath, sys.argv[1:3])
+sys.path.insert(0, PACKAGE)
+
+import torch
+import torch.distributed as dist
+
+import swarmsync
+
+CLASSES = {"pso-ps": swarmsync.PsoPs, "informed-pso-ps": swarmsync.InformedPsoPs, "leader": swarmsync.Leader,
+           "average": swarmsync.Average, "easgd": swarmsync.Easgd, "slowmo": swarmsync.SlowMo,
+           "diloco": swarmsync.DiLoCo, "ssgd": swarmsync.Ssgd}
+WORKERS, STEPS, BATCH, INPUTS = 4, 22, 6, 5
+
+
+def numbers(count, seed):
+    return torch.sin(torch.arange(count, dtype=torch.float64) * 0.7 + seed).to(torch.float32)
+
+
+def make_net():
+    net = torch.nn.Sequential(torch.nn.Linear(INPUTS, 7), torch.nn.Tanh(), torch.nn.Linear(7, 1))
+    with torch.no_grad():
+        for seed, parameter in enumerate(net.parameters(), 1):
+            parameter.copy_(0.5 * numbers(parameter.numel(), seed).view(parameter.shape))
+    return net
+
+
+def train(rank, net, sync, optimizer, steps=STEPS, set_to_none=False):
+    for step in range(steps):
+        batch = numbers(BATCH * INPUTS, 10.0 * step + rank).view(BATCH, INPUTS)
+        optimizer.zero_grad(set_to_none=set_to_none)
+        loss = torch.nn.functional.mse_loss(net(batch), batch.sum(1, keepdim=True))
+        loss.backward()
+        optimizer.step()
+        sync.step(loss)
+    sync.finish()
+    sync.load_final_model()
+
+
+def flat(net):
+    return torch.cat([parameter.detach().reshape(-1) for parameter in net.parameters()])
+
+
+def worker(name, out, set_to_none):
+    """One rank: trains, and rank 0 writes what came out."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    net = make_net()
+    sync = CLASSES[name](net, period=4, seed=3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
+    train(dist.get_rank(), net, sync, optimizer, set_to_none=set_to_none)
+    assert sync.steps == STEPS and sync.name == name and sync.bytes_sent > 0
+    if name in ("pso-ps", "informed-pso-ps", "leader"):
+        assert len(sync.fitness) == WORKERS, sync.fitness
+    weights = flat(net)
+    everybodys = [torch.empty_like(weights) for _ in range(WORKERS)]
+    dist.all_gather(everybodys, weights)
+    assert all(torch.equal(weights, other) for other in everybodys), "the final model is the same on all ranks"
+    if dist.get_rank() == 0:
+        with open(out, "wb") as file:
+            file.write(weights.numpy().tobytes())
+
+
+def run_ranks(*arguments, ranks=WORKERS):
+    """Starts this script as that many ranks, which meet in a file; the exit code and errors of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        processes = []
+        for rank in range(ranks):
+            environment = dict(os.environ, RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1",
+                               MASTER_PORT=str(PORT))
+            processes.append(subprocess.Popen(
+                [sys.executable, "-B", __file__, PACKAGE, PEER, "--rank", *arguments], env=environment,
+                stderr=subprocess.PIPE, text=True, cwd=folder))
+        return [(process.wait(), process.communicate()[1]) for process in processes]
+
+
+def free_port():
+    import socket
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class SeveralProcesses(unittest.TestCase):
+    def check(self, name, set_to_none=""):
+        global PORT
+        PORT = free_port()
+        with tempfile.TemporaryDirectory() as folder:
+            mine, theirs = os.path.join(folder, "python"), os.path.join(folder, "c++")
+            for code, errors in run_ranks(name, mine, set_to_none):
+                self.assertEqual(code, 0, errors)
+            subprocess.run([PEER, name, theirs], check=True)
+            with open(mine, "rb") as a, open(theirs, "rb") as b:
+                self.assertEqual(a.read(), b.read(), f"{name}: not what C++ computes")
+
+
+for _name in CLASSES:
+    setattr(SeveralProcesses, "test_" + _name.replace("-", "_"), lambda self, name=_name: self.check(name))
+setattr(SeveralProcesses, "test_gradients_that_are_none", lambda self: self.check("ssgd", "none"))
+
+
+class OneProcess(unittest.TestCase):
+    def setUp(self):
+        self.net = make_net()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    def test_a_worker_alone_trains_as_without(self):
+        plain = make_net()
+        optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+        for step in range(5):
+            batch = numbers(BATCH * INPUTS, 10.0 * step).view(BATCH, INPUTS)
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(plain(batch), batch.sum(1, keepdim=True)).backward()
+            optimizer.step()
+        sync = swarmsync.Average(self.net, period=2)
+        train(0, self.net, sync, self.optimizer, steps=5)
+        self.assertTrue(torch.equal(flat(plain), flat(self.net)))
+
+    def test_no_weights_are_copied(self):
+        sync = swarmsync.PsoPs(self.net, period=2)
+        storages = {parameter.storage().data_ptr() for parameter in self.net.parameters()}
+        self.assertEqual(len(storages), 1, "all parameters are views of one tensor")
+        before = [parameter.data_ptr() for parameter in self.net.parameters()]
+        train(0, self.net, sync, self.optimizer, steps=4)
+        self.assertEqual([parameter.data_ptr() for parameter in self.net.parameters()], before)
+
+    def test_the_state_dict_keeps_its_names(self):
+        names = list(self.net.state_dict())
+        swarmsync.PsoPs(self.net)
+        self.assertEqual(list(self.net.state_dict()), names)
+
+    def test_gradients_accumulate(self):
+        sync = swarmsync.Ssgd(self.net)
+        batch = numbers(BATCH * INPUTS, 1).view(BATCH, INPUTS)
+        with sync.no_sync():
+            self.net(batch).sum().backward()
+        with self.assertRaisesRegex(swarmsync.UsageError, "no backward"):
+            sync.step(torch.tensor(1.0))
+        loss = self.net(batch).sum()
+        loss.backward()
+        sync.step(loss)
+        self.assertEqual(sync.steps, 1)
+
+    def test_mistakes(self):
+        usage = swarmsync.UsageError
+        self.assertTrue(issubclass(usage, ValueError))
+        with self.assertRaisesRegex(usage, "period"):
+            swarmsync.PsoPs(self.net, period=0)
+        with self.assertRaisesRegex(TypeError, "'perod'; did you mean 'period'"):
+            swarmsync.PsoPs(self.net, perod=3)
+        with self.assertRaisesRegex(usage, "inertia"):
+            swarmsync.PsoPs(self.net, inertia=1.5)
+        with self.assertRaisesRegex(ValueError, "velocity"):
+            swarmsync.PsoPs(self.net, velocity="totl")
+        with self.assertRaisesRegex(usage, "no parameters"):
+            swarmsync.PsoPs(torch.nn.Tanh())
+        with self.assertRaisesRegex(usage, "optimizer="):
+            swarmsync.PsoPs(self.net, guard=True)
+        with self.assertRaisesRegex(TypeError, "subclasses"):
+            swarmsync.Synchronizer(self.net)
+        with self.assertRaisesRegex(usage, "(?i)float|double"):
+            swarmsync.PsoPs(make_net().double())
+
+    def test_a_model_that_changes_after_construction(self):
+        for change, told in (lambda net: net.double(), "(?i)double|float"), (lambda net: net.to("meta"), "meta"):
+            net = make_net()
+            sync = swarmsync.PsoPs(net)
+            change(net)
+            with self.assertRaisesRegex(swarmsync.UsageError, told):
+                sync.step(torch.tensor(1.0))
+
+    def test_reset_empties_the_optimizer(self):
+        optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1, momentum=0.9)
+        sync = swarmsync.Average(self.net, period=2, momentum_at_sync="reset", optimizer=optimizer)
+        train(0, self.net, sync, optimizer, steps=4)
+        self.assertEqual(len(optimizer.state), 0)
+
+
+if __name__ == "__main__":
+    if sys.argv[3:4] == ["--rank"]:
+        worker(sys.argv[4], sys.argv[5], sys.argv[6] == "none")
+    else:
+        unittest.main(argv=sys.argv[:1] + sys.argv[3:])
