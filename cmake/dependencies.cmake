@@ -1,4 +1,6 @@
 # What libswarmsync is built from; all of it is in Debian 12 (scripts/install-packages names the packages).
+# Whoever takes the project in links with them too.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 find_package(Threads REQUIRED)
 find_package(Torch REQUIRED)
 find_package(CURL REQUIRED)

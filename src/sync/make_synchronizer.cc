@@ -234,8 +234,14 @@ SyncOptions WithDefaults(std::string_view synchronizer, SyncOptions options) {
 std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams& params, Communicator& comm,
                                                const SyncOptions& options) {
   const Entry& entry = Find(name);
+  return MakeSynchronizer(name, entry.make, params, comm, WithDefaults(name, options));
+}
+
+std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, const SynchronizerFactory& factory,
+                                               FlatParams& params, Communicator& comm,
+                                               const SyncOptions& options) {
   Validate(options, comm.size());
-  const SyncOptions complete = WithDefaults(name, options);
+  const SyncOptions complete = WithDefaults("average", options);
   params.Readopt();
   CheckAgreement(Describe(name, params, complete), comm);
   MakeWeightsEqual(params, comm);
@@ -246,7 +252,7 @@ std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams
   std::unique_ptr<HostGroups> groups;
   if (complete.group_size > 1) groups = std::make_unique<HostGroups>(comm, complete.group_size);
   std::unique_ptr<Synchronizer> synchronizer =
-      entry.make(shadow ? *shadow : params, groups ? groups->groups() : comm, complete);
+      factory(shadow ? *shadow : params, groups ? groups->groups() : comm, complete);
   synchronizer->groups_ = std::move(groups);
   if (shadow) synchronizer->overlap_.reset(new Synchronizer::Overlap(params, std::move(shadow)));
   synchronizer->ForgetBytes();

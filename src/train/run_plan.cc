@@ -11,6 +11,7 @@
 #include "swarmsync/data/augmenter.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "swarmsync/train/evaluate.h"
+#include "swarmsync/train/model_file.h"
 #include "swarmsync/train/trainer.h"
 #include "train/autocast.h"
 #include "train/optimizer.h"

@@ -112,8 +112,9 @@ TEST_F(CompletionsTest, NoFlagOfTrainIsMissing) {
     if constexpr (std::is_enum_v<Member>) {
       for (const std::string& value : AllNames<Member>()) {
         EXPECT_THAT(bash, HasSubstr(value)) << name;
-        if (value != "auto" && value != "on" && value != "off")
+        if (value != "auto" && value != "on" && value != "off") {
           EXPECT_THAT(help, HasSubstr(value)) << "--help of " << name << " tells all";
+        }
       }
     }
   });

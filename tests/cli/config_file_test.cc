@@ -147,7 +147,7 @@ TEST_F(ConfigFileTest, WhatIsPrintedMakesTheSameConfiguration) {
     const std::string printed = RunWell(Arguments{"train", "--print-config"} + flags).out;
     EXPECT_EQ(RunWell({"train", "--print-config", "--config", Write(printed)}).out, printed);
     EXPECT_THAT(printed, ::testing::Not(HasSubstr("00000000000001")));
-    for (const std::string& flag : {"inertia", "epochs", "resume", "threads-per-worker"})
+    for (const std::string flag : {"inertia", "epochs", "resume", "threads-per-worker"})
       EXPECT_THAT(printed, ::testing::ContainsRegex(fmt::format("\n(# )?{} =", flag)));
   }
   EXPECT_FALSE(std::filesystem::exists(Path("home")));

@@ -46,9 +46,10 @@ TEST_F(ManualTest, FormattersFindNothingWrong) {
   EXPECT_GE(Pages().size(), 15u);
   for (const auto& page : Pages()) {
     EXPECT_EQ(RunScript("groff -man -ww -z " + page.string()).output, "") << page;
-    if (has_mandoc)
+    if (has_mandoc) {
       EXPECT_EQ(RunScript("mandoc -T lint -W warning " + page.string() + " | grep -v 'missing date'").output,
                 "");
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the package to a folder of its own, builds examples/own_loop against it as any project would, and runs it
-# the three ways it can be launched: plainly, as ranks set by hand, and by torchrun.
+# Installs the package to a folder of its own, builds the examples against it as any project would, and runs them:
+# own_loop plainly, as ranks set by hand, and by torchrun.
 # usage: consume_package.sh SOURCE_DIR BINARY_DIR
 set -euo pipefail
 source=$1 binary=$2
@@ -9,10 +9,30 @@ trap 'rm -rf "$work"' EXIT
 expect() { grep -q "$2" <<<"$1" || { echo "expected '$2' in: $1" >&2; exit 1; }; }
 
 cmake --install "$binary" --prefix "$work/installed" >/dev/null
-cp -r "$source/examples/own_loop" "$work/own_loop"  # nothing of the source tree is in reach
-cmake -S "$work/own_loop" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+cp -r "$source/examples" "$work/examples"  # nothing of the source tree is in reach
+examples=(own_loop own_model own_synchronizer regression)
+cat >"$work/examples/CMakeLists.txt" <<EOF
+cmake_minimum_required(VERSION 3.25)
+project(examples LANGUAGES CXX)
+find_package(swarmsync REQUIRED OPTIONAL_COMPONENTS mpi)
+foreach(example IN ITEMS ${examples[*]})
+  add_subdirectory(\${example})
+  set_target_properties(\${example} PROPERTIES RUNTIME_OUTPUT_DIRECTORY \${CMAKE_BINARY_DIR})
+endforeach()
+# Nothing of how the library was compiled reaches who uses it.
+get_target_property(options swarmsync::swarmsync INTERFACE_COMPILE_OPTIONS)
+if(options)
+  message(FATAL_ERROR "swarmsync::swarmsync passes \${options} on")
+endif()
+if(TARGET swarmsync::mpi)
+  file(WRITE \${CMAKE_BINARY_DIR}/mpi.cc "#include <swarmsync/comm/mpi.h>\nint main() { return swarmsync::ConnectMpi()->size() - 1; }\n")
+  add_executable(with_mpi \${CMAKE_BINARY_DIR}/mpi.cc)
+  target_link_libraries(with_mpi PRIVATE swarmsync::mpi)
+endif()
+EOF
+cmake -S "$work/examples" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_PREFIX_PATH="$work/installed" >/dev/null
-cmake --build "$work/build"
+cmake --build "$work/build" -- --quiet
 "$work/installed/bin/swarmsync" --version
 for file in bash-completion/completions/swarmsync zsh/site-functions/_swarmsync \
             fish/vendor_completions.d/swarmsync.fish man/man1/swarmsync.1 man/man1/swarmsync-train.1; do
@@ -20,6 +40,17 @@ for file in bash-completion/completions/swarmsync zsh/site-functions/_swarmsync 
 done
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+expect "$("$work/build/own_synchronizer")" "with elite-average"
+expect "$("$work/build/regression")" "mean distance"
+expect "$("$work/build/own_model" train --dataset fashion-mnist --data-dir "$work/data" --model wide --workers 2 --steps 20 \
+  --threads-per-worker 1 --progress none --out "$work/wide")" "test accuracy"
+expect "$("$work/build/own_model" evaluate --data-dir "$work/data" --weights "$work/wide/model.safetensors")" "accuracy"
+[ ! -e "$work/build/with_mpi" ] || "$work/build/with_mpi"
+if [ -d "$work/installed/lib/python3/dist-packages/swarmsync" ]; then
+  learned=$(PYTHONPATH=$work/installed/lib/python3/dist-packages /usr/bin/python3 -B "$work/examples/python_loop/train.py")
+  expect "$learned" "1 workers, 94 exchanges: accuracy 0.9"
+fi
+
 plain=$("$work/build/own_loop")
 expect "$plain" "exchanges of 1 workers"
 

@@ -45,6 +45,12 @@ struct ExchangeRecord {
   std::vector<int> left_out;  // by the guard
 };
 
+class Synchronizer;
+
+// Makes a synchronizer of one worker, out of what it is to borrow. Local.
+using SynchronizerFactory =
+    std::function<std::unique_ptr<Synchronizer>(FlatParams&, Communicator&, const SyncOptions&)>;
+
 // Combines what the workers learn. One instance for each worker, made with MakeSynchronizer(); all ranks make
 // the same collective calls in the same order. Not thread-safe.
 //
@@ -212,8 +218,10 @@ class Synchronizer {
   ExchangeRecord& record() { return record_; }
 
  private:
-  friend std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams& params,
-                                                        Communicator& comm, const SyncOptions& options);
+  friend std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name,
+                                                        const SynchronizerFactory& factory,
+                                                        FlatParams& params, Communicator& comm,
+                                                        const SyncOptions& options);
 
   // The parameters that train. Those that are exchanged are others where exchanges run beside the training.
   FlatParams& model();
@@ -301,6 +309,14 @@ class Synchronizer {
 // comm. Throws UsageError for an unknown name, an option out of range, and when the ranks disagree about any
 // of them; CommError when the weights are not the same everywhere afterwards.
 std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, FlatParams& params, Communicator& comm,
+                                               const SyncOptions& options = {});
+
+// The same for an algorithm of the caller's own (examples/own_synchronizer): a class that overrides name(),
+// Collect() and Apply(), and calls AwaitExchange() in its destructor. Guard, groups, overlap, warm-up and
+// everything else that belongs to all work with it. What the options leave open is filled in as for
+// `average`.
+std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name, const SynchronizerFactory& factory,
+                                               FlatParams& params, Communicator& comm,
                                                const SyncOptions& options = {});
 
 }  // namespace swarmsync
