@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <sstream>
 #include <utility>
 
@@ -20,6 +22,16 @@ std::string FirstComplaint(const std::string& mine, Communicator& comm) {
   const auto first =
       std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
   return first == all.end() ? "" : fmt::format("worker {}: {}", first - all.begin(), *first);
+}
+
+// Waits until all have written, however long one's disk takes: the others ask again and again, so that none
+// waits for it in a collective for as long as the timeout. Collective.
+void AwaitAll(const std::future<std::string>& writing, Communicator& comm) {
+  constexpr std::chrono::milliseconds kLook(50);
+  std::vector<double> written;
+  do {
+    written = comm.AllGather(writing.wait_for(kLook) == std::future_status::ready ? 1.0 : 0.0);
+  } while (std::count(written.begin(), written.end(), 1.0) < comm.size());
 }
 
 // What rank 0 sees, the newest first: a directory of a network may look otherwise elsewhere. Collective.
@@ -71,6 +83,7 @@ void Checkpointer::Save(std::int64_t round, std::int64_t step, NamedTensors stat
 
 void Checkpointer::Finish() {
   if (!writing_.valid()) return;
+  AwaitAll(writing_, comm_);
   const std::string failure = FirstComplaint(writing_.get(), comm_);
   if (failure.empty()) {
     complete_.push_back(writing_round_);
