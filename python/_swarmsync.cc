@@ -74,7 +74,13 @@ class Worker {
     sync_ = MakeSynchronizer(name, params_, counting_, WithDefaults(name, sync));
   }
 
-  void BeforeOptimizer() { sync_->BeforeOptimizer(); }
+  // Nobody waits for an exchange that is under way with Python's lock.
+  ~Worker() {
+    const py::gil_scoped_release free;
+    sync_.reset();
+  }
+
+  bool BeforeOptimizer() { return sync_->BeforeOptimizer(); }
   bool AfterOptimizer(const at::Tensor& loss) { return sync_->AfterOptimizer(loss.detach()); }
   void Finish() { sync_->Finish(); }
   void LoadFinalModel() {
@@ -119,9 +125,10 @@ class Worker {
 
 PYBIND11_MODULE(_swarmsync, module) {
   using swarmsync::Worker;
-  py::register_exception<swarmsync::Error>(module, "Error", PyExc_RuntimeError);
-  py::register_exception<swarmsync::UsageError>(module, "UsageError", PyExc_ValueError);
-  py::register_exception<swarmsync::CommError>(module, "CommError", PyExc_ConnectionError);
+  const py::handle error = py::register_exception<swarmsync::Error>(module, "Error", PyExc_RuntimeError);
+  const auto both = [&](PyObject* other) { return py::make_tuple(error, py::handle(other)); };
+  py::register_exception<swarmsync::UsageError>(module, "UsageError", both(PyExc_ValueError));
+  py::register_exception<swarmsync::CommError>(module, "CommError", both(PyExc_ConnectionError));
   module.attr("__version__") = SWARMSYNC_VERSION;
   module.def("synchronizers", &swarmsync::SynchronizerNames);
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 // Averages the better half of the workers, by their training loss; all go on from there.
@@ -25,23 +24,26 @@ class EliteAverage final : public swarmsync::Synchronizer {
   // Brings what is needed, and changes nothing yet.
   int Collect(const Turn& turn) override {
     const std::vector<double> fitness = GatherFitness(turn);  // by rank
-    const int working = CountWorking(fitness);
-    std::vector<int> ranks(fitness.size());
-    std::iota(ranks.begin(), ranks.end(), 0);
-    std::stable_sort(ranks.begin(), ranks.end(),
-                     [&](int a, int b) { return Key(fitness[a]) < Key(fitness[b]); });
-    ranks.resize(std::max(1, (working + 1) / 2));
-
-    std::vector<double> factors(fitness.size(), 0.0);  // a worker with the factor 0 counts for nothing
-    for (const int rank : ranks) factors[rank] = 1.0 / ranks.size();
-    comm().AllReduce(params().weights(), factors, mean_);
+    std::vector<int> ranks;
+    for (int rank = 0; rank < comm().size(); ++rank) {
+      if (std::isfinite(fitness[rank])) ranks.push_back(rank);
+    }
+    std::stable_sort(ranks.begin(), ranks.end(), [&](int a, int b) { return fitness[a] < fitness[b]; });
+    ranks.resize((ranks.size() + 1) / 2);
     record().fitness = fitness;
-    record().guide = ranks[0];
-    return working;
+    anybody_ = !ranks.empty();
+    if (anybody_) {
+      std::vector<double> factors(fitness.size(), 0.0);  // a worker with the factor 0 counts for nothing
+      for (const int rank : ranks) factors[rank] = 1.0 / ranks.size();
+      comm().AllReduce(params().weights(), factors, mean_);
+      record().guide = ranks[0];
+    }
+    return CountWorking(fitness);
   }
 
   // Changes the weights, in blocks that several threads share.
   void Apply(const Turn&, int) override {
+    if (!anybody_) return;
     MoveWeights([&](std::int64_t begin, std::int64_t end) {
       params().weights().slice(0, begin, end).copy_(mean_.slice(0, begin, end));
     });
@@ -50,7 +52,6 @@ class EliteAverage final : public swarmsync::Synchronizer {
   // A checkpoint holds what an algorithm remembers; this one remembers nothing.
 
  private:
-  static double Key(double fitness) { return std::isfinite(fitness) ? fitness : HUGE_VAL; }
-
   at::Tensor mean_;
+  bool anybody_ = false;  // has a fitness
 };

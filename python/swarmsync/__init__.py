@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import weakref
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Union
 
 import torch
@@ -85,36 +86,42 @@ class Synchronizer:
         self._optimizer = optimizer
         self._model = model
         self._parameters = list(model.named_parameters())
+        self._buffers = list(model.named_buffers())
         self._gradients = self._name == "ssgd" or options.get("sync_warmup_steps", 0) > 0
         self._waits_for_backward = self._gradients
+        self._forgets = False
         self._queued = False
         self._syncs = True
-        self._worker = Worker(self._name, self._parameters, list(model.named_buffers()),
+        self._hooks: List[Any] = []
+        self._worker = Worker(self._name, self._parameters, self._buffers,
                               _with_gloo(group), _SECONDS_TOLD, json.dumps(options), total_steps)
         if self._gradients:
-            for parameter in model.parameters():
-                if parameter.requires_grad:
-                    parameter.register_hook(self._on_gradient)
+            self._watch(model, options.get("sync_warmup_steps", 0))
 
     def step(self, loss: torch.Tensor) -> None:
         """Ends one mini-batch, behind optimizer.step(). Collective at the end of a round.
 
         loss: the mini-batch's mean loss, a scalar: the worker's fitness is its mean over the round.
         """
-        self._check_parameters()
+        self._check_tensors()
         if not self._gradients:
-            self._worker.before_optimizer()
+            self._forgets |= self._worker.before_optimizer()
         elif self._waits_for_backward:
             raise UsageError("step() was called and no backward() that exchanges gradients before it")
+        self._forgets |= self._worker.after_optimizer(loss)
+        if self._name != "ssgd" and self._gradients and self.steps >= self._warmup_steps:
+            self._unwatch()
         self._waits_for_backward = self._gradients
-        if self._worker.after_optimizer(loss) and self._optimizer is not None:
+        if self._forgets and self._optimizer is not None:
             self._optimizer.state.clear()
+        self._forgets = False
 
     def finish(self) -> None:
         """Ends this worker's part: the exchange of a last partial round, then the others', until all have finished.
 
         Ranks may come here after different numbers of steps. Collective.
         """
+        self._unwatch()
         self._worker.finish()
 
     def load_final_model(self) -> None:
@@ -170,21 +177,41 @@ class Synchronizer:
         """Bytes that a rank has sent so far, the mean over the ranks."""
         return self._worker.bytes_sent
 
-    def _check_parameters(self) -> None:
-        # Module.to() may put others in their place, which would train without the synchronizer.
-        for (name, ours), now in zip(self._parameters, self._model.parameters()):
-            if ours is not now:
-                raise UsageError(f"parameter '{name}' is another tensor (on {now.device}) than when "
-                                 f"{type(self).__name__} was made; make it anew, behind what replaces parameters")
+    def _check_tensors(self) -> None:
+        # Module.to(), or an assignment to a buffer, may put others in their place, which nobody would exchange.
+        for ours, now in ((self._parameters, self._model.named_parameters()),
+                          (self._buffers, self._model.named_buffers())):
+            for (name, tensor), (_, other) in zip(ours, now):
+                if tensor is not other and tensor.dtype == torch.float32:
+                    raise UsageError(f"'{name}' is another tensor (on {other.device}) than when {type(self).__name__} "
+                                     "was made; make it anew, behind what replaces it, or change it in place")
 
-    def _on_gradient(self, _: torch.Tensor) -> None:
+    def _watch(self, model: torch.nn.Module, warmup_steps: int) -> None:
+        # Hooks belong to the model, which may outlive this object.
+        self._warmup_steps = warmup_steps
+        on_gradient, on_forward = weakref.WeakMethod(self._on_gradient), weakref.WeakMethod(self._on_forward)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                self._hooks.append(parameter.register_hook(lambda _, call=on_gradient: call() and call()()))
+        self._hooks.append(model.register_forward_pre_hook(lambda *_, call=on_forward: call() and call()()))
+
+    def _unwatch(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        self._gradients = False
+
+    def _on_forward(self) -> None:
+        self._queued = False  # of a backward() that failed
+
+    def _on_gradient(self) -> None:
         if self._syncs and not self._queued:
             self._queued = True
             torch.autograd.Variable._execution_engine.queue_callback(self._on_backward_done)
 
     def _on_backward_done(self) -> None:
         self._queued = False
-        self._worker.before_optimizer()
+        self._forgets |= self._worker.before_optimizer()
         self._waits_for_backward = False
 
 

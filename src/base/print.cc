@@ -28,7 +28,12 @@ void SayWarning(const std::string& warning) {
 }
 
 void SayError(const std::string& error) {
-  PrintText(stderr, Colored("swarmsync:", Color::kRed, stderr) + " " + error + "\n");
+  // Names out of files are in it, and may be meant to do something to a terminal.
+  std::string line = error;
+  for (char& c : line) {
+    if ((static_cast<unsigned char>(c) < ' ' && c != '\n') || c == '\x7f') c = '?';
+  }
+  PrintText(stderr, Colored("swarmsync:", Color::kRed, stderr) + " " + line + "\n");
 }
 
 bool IsScreen(std::FILE* stream) {

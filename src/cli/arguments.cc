@@ -55,6 +55,11 @@ std::string ConfigPath(const CLI::App& command, const std::vector<std::string>& 
       return arguments[i].substr(std::string(kConfigFlag).size() + 1);
     if (arguments[i] == kConfigFlag && i + 1 < arguments.size()) return arguments[i + 1];
   }
+  // What is gone on with has its configuration with it.
+  const bool resumes = std::any_of(arguments.begin(), arguments.end(), [](const std::string& argument) {
+    return NameOf(argument) == "--resume";
+  });
+  if (resumes) return "";
   const std::string variable = option->get_envname();
   const char* const path = variable.empty() ? nullptr : std::getenv(variable.c_str());
   return path == nullptr ? "" : path;

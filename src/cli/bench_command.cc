@@ -79,7 +79,7 @@ int BenchExchange(ExchangeBench bench, const std::string& result_file, const Com
     }
     return 0;
   }
-  RefuseTransportOfRanks(config);
+  CheckTransport(config, context, launched);
   if (config.backend == Backend::kProcesses) {
     Print(RunProcesses(config, context));
     return 0;

@@ -45,7 +45,8 @@ int Guarded(const Action& action, const CommandContext& context, const bool& ver
     return action();
   } catch (const Error& error) {
     const bool usage = error.exit_code() == ExitCode::kUsage;
-    return PrintError(usage ? WithPlace(error.what(), context.given.places) : error.what(),
+    const std::string line = FirstLine(error.what());
+    return PrintError(usage ? WithPlace(line, context.given.places) : line,
                       static_cast<int>(error.exit_code()));
   } catch (const Interrupted& interrupted) {
     return PrintError(interrupted.what(), 128 + interrupted.signal());

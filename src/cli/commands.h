@@ -2,11 +2,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/arguments.h"
 #include "swarmsync/cli/command_line.h"
+#include "swarmsync/launch/environment.h"
 #include "swarmsync/model/registry.h"
 #include "swarmsync/train/config.h"
 
@@ -44,7 +46,9 @@ std::unique_ptr<Communicator> ConnectLaunched(const TrainConfig& config, const C
 // Collective. Throws UsageError on every rank where they were started with different options.
 void CheckRanksAgree(const TrainConfig& config, Communicator& comm);
 
-// Throws UsageError where the configuration has a transport that is for the ranks of a launched job alone.
-void RefuseTransportOfRanks(const TrainConfig& config);
+// Throws UsageError for a transport that is not built in, or that is for the ranks of a launched job alone
+// where this process is none.
+void CheckTransport(const TrainConfig& config, const CommandContext& context,
+                    const std::optional<LaunchedRank>& launched);
 
 }  // namespace swarmsync

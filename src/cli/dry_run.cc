@@ -64,10 +64,11 @@ std::string DescribePlan(const TrainConfig& config, const RunPlan& plan, std::in
   text += Line("data", fmt::format("{} training samples, {} a worker; {} held out; {} for the test",
                                    plan.train_samples, plan.samples_per_worker, plan.validation_samples,
                                    plan.test_samples));
-  text += Line("length", fmt::format("{} of {} samples a worker, {} to an epoch: {:.3g} epochs",
+  text += Line("length", fmt::format("{} of {} samples a worker, {} to an epoch: {:g} epochs",
                                      Count(plan.total_steps, "step"), config.batch_size, plan.steps_per_epoch,
-                                     static_cast<double>(plan.total_steps) /
-                                         static_cast<double>(plan.steps_per_epoch)));
+                                     std::round(100.0 * static_cast<double>(plan.total_steps) /
+                                                static_cast<double>(plan.steps_per_epoch)) /
+                                         100));
   text += Line("exchanges", Exchanges(config, plan));
   text += Line("sent", Bytes(plan) + ", by each worker");
   const MemoryPlan& memory = plan.memory;

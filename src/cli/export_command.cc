@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cli/commands.h"
+#include "cli/flags_of.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/names.h"
 #include "swarmsync/params/safetensors.h"
@@ -65,10 +66,13 @@ void AddExportCommand(CLI::App& tool, const CommandContext&, Action& run) {
       ->type_name("FILE")
       ->required();
   command->add_option("--out", flags->out, "the file to write")->type_name("FILE")->required();
-  command
-      ->add_option("--format", flags->format,
-                   "safetensors, or state-dict, which torch.load reads [by --out: .safetensors, .pt or .pth]")
-      ->type_name("NAME");
+  CLI::Option* const format =
+      command
+          ->add_option(
+              "--format", flags->format,
+              "safetensors, or state-dict, which torch.load reads [by --out: .safetensors, .pt or .pth]")
+          ->type_name("NAME");
+  SetValues(*format, AllNames<WeightsFormat>());
   command->add_flag("--overwrite", flags->overwrite, "replace a file that is there");
   command->callback([&run, flags] { run = [flags] { return Export(*flags); }; });
 }

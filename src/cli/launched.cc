@@ -15,13 +15,9 @@
 namespace swarmsync {
 
 std::unique_ptr<Communicator> ConnectLaunched(const TrainConfig& config, const CommandContext& context) {
+  CheckTransport(config, context, DiscoverRank(GetEnvironment));
   const std::chrono::duration<double> timeout(config.timeout);
-  if (config.transport == Transport::kGloo) return ConnectFromEnvironment({timeout});
-  if (context.mpi) return context.mpi(timeout);
-  throw UsageError(
-      "--transport is mpi, and this swarmsync was built without MPI; give gloo, or build it where "
-      "libopenmpi-dev or "
-      "libmpich-dev is installed");
+  return config.transport == Transport::kMpi ? context.mpi(timeout) : ConnectFromEnvironment({timeout});
 }
 
 void CheckRanksAgree(const TrainConfig& config, Communicator& comm) {
@@ -44,12 +40,20 @@ void CheckRanksAgree(const TrainConfig& config, Communicator& comm) {
   }
 }
 
-void RefuseTransportOfRanks(const TrainConfig& config) {
+void CheckTransport(const TrainConfig& config, const CommandContext& context,
+                    const std::optional<LaunchedRank>& launched) {
   if (config.transport == Transport::kGloo) return;
-  throw UsageError(
-      "--transport is mpi, which is for workers that mpirun or srun has started, and no launcher's variables "
-      "are set; "
-      "leave it out");
+  if (!launched) {
+    throw UsageError(
+        "--transport is mpi, which is for workers that mpirun or srun has started, and no launcher's "
+        "variables "
+        "are set; leave it out");
+  }
+  if (!context.mpi) {
+    throw UsageError(
+        "--transport is mpi, and this swarmsync was built without MPI; give gloo, or build it where "
+        "libopenmpi-dev or libmpich-dev is installed");
+  }
 }
 
 }  // namespace swarmsync

@@ -140,7 +140,7 @@ void WritePages(const CLI::App& command, const std::filesystem::path& directory)
 
 std::string ManualPage(const CLI::App& command) {
   const bool is_tool = command.get_parent() == nullptr;
-  const bool writes_run = command.get_option_no_throw("--overwrite") != nullptr;
+  const bool writes_run = command.get_option_no_throw("--resume") != nullptr;
   const Footer footer = FooterOf(command);
   std::string title = PageName(command), summary = command.get_description();
   for (char& c : title) c = static_cast<char>(std::toupper(c));

@@ -45,13 +45,16 @@ inline constexpr std::array<Fact, 15> kEnvironment{{
 }};
 
 // The files of a run, in --out.
-inline constexpr std::array<Fact, 8> kRunFiles{{
+inline constexpr std::array<Fact, 11> kRunFiles{{
     {"config.json", "the full effective configuration"},
     {"workers.json", "rank, process, host and device of each worker"},
     {"metrics.jsonl", "losses, exchanges and epochs, a JSON object a line"},
     {"model.safetensors", "the final model"},
     {"summary.json", "the results"},
     {"report.html", "the same as a page with charts"},
+    {"model.pt", "the final model with its code, where it came from TorchScript"},
+    {"events.out.tfevents.*", "losses, accuracies and exchanges for TensorBoard"},
+    {"trace.json", "what each worker did when (--trace)"},
     {"checkpoint/", "the last two checkpoints"},
     {"logs/", "what the worker processes printed"},
 }};

@@ -20,6 +20,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "base/numbers.h"
 #include "base/print.h"
 #include "cli/blas.h"
 #include "cli/commands.h"
@@ -74,13 +75,22 @@ struct WorkersOfRun {
   int all;
   int here;       // on this host
   bool survived;  // whether the run goes on without one that is lost
+  std::optional<Launcher> launcher = std::nullopt;
 };
 
-// The processors that this process may use, which a launcher may have bound it to.
-int UsableCores() {
+// The cores of one of the workers: its share of those that this process may use, or those that its launcher
+// has bound it to, as mpirun does.
+int CoresOf(const WorkersOfRun& workers) {
+  if (workers.launcher == Launcher::kSlurm) {
+    if (const auto cores = ParseNumber(GetEnvironment("SLURM_CPUS_PER_TASK").value_or(""));
+        cores && *cores >= 1)
+      return static_cast<int>(*cores);
+  }
+  const auto all = static_cast<int>(std::thread::hardware_concurrency());
   cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                     : static_cast<int>(std::thread::hardware_concurrency());
+  const int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : all;
+  const bool mpi = workers.launcher == Launcher::kOpenMpi || workers.launcher == Launcher::kMpich;
+  return mpi && usable < all ? usable : std::max(1, usable / workers.here);
 }
 
 // Fills in what the user left open, but for the device, and validates.
@@ -104,7 +114,7 @@ TrainConfig Complete(TrainConfig config, const WorkersOfRun& workers) {
                     config.min_workers));
   }
   if (config.threads_per_worker == 0) {
-    config.threads_per_worker = std::max(1, UsableCores() / workers.here);
+    config.threads_per_worker = CoresOf(workers);
   }
   Validate(config);
   const SyncOptions sync = WithDefaults(config.sync, SyncOptionsOf(config));
@@ -122,7 +132,7 @@ at::Device DeviceOfLaunched(TrainConfig& config, Communicator& comm, int local_r
   if (config.device == "cpu") return at::kCPU;
   const std::optional<int> gpu = GpuOfRank(config.device, local_rank, CountGpus());
   std::string why_not = WhyNotOnGpus(comm.AllGather(gpu ? IdentityOfGpu(*gpu) : ""));
-  if (why_not.empty() && comm.size() > 1 && !NcclIsBuiltIn())
+  if (why_not.empty() && comm.size() > 1 && config.transport == Transport::kGloo && !NcclIsBuiltIn())
     why_not = "this swarmsync was built without NCCL";
   if (!why_not.empty() && config.device != "auto")
     throw UsageError(fmt::format("--device is {}, and {}; give auto or cpu", config.device, why_not));
@@ -138,6 +148,12 @@ Existing ExistingIn(const TrainConfig& config) {
   return config.overwrite ? Existing::kOverwrite : Existing::kRefuse;
 }
 
+// Whether a value, behind its prefix, names that file, be it by another path.
+bool IsFileOf(const std::string& value, std::string_view prefix, const std::filesystem::path& file) {
+  std::error_code none;
+  return value.rfind(prefix, 0) == 0 && std::filesystem::equivalent(value.substr(prefix.size()), file, none);
+}
+
 // All that is checked before a run begins. Returns the data.
 Dataset CheckAll(const TrainConfig& config, const ModelRegistry& models) {
   CheckedRun checked = CheckRun(config, models, static_cast<int>(config.workers));
@@ -147,7 +163,7 @@ Dataset CheckAll(const TrainConfig& config, const ModelRegistry& models) {
   const RunFiles files{config.out};
   for (const auto& file : {files.script(), files.model()}) {
     if (config.overwrite &&
-        (config.model == std::string(kTorchScriptPrefix) + file.string() || config.init == file.string())) {
+        (IsFileOf(config.model, kTorchScriptPrefix, file) || IsFileOf(config.init, "", file))) {
       throw UsageError(
           fmt::format("--overwrite would remove the model, {}; give another --out", file.string()));
     }
@@ -377,8 +393,11 @@ struct Instead {
   bool any() const { return print_config || dry_run; }
 };
 
-void RequireLaunchedFlags(const CLI::App& command, const TrainConfig& given, const LaunchedRank& launched) {
-  if (command.get_option("--workers")->count() > 0) {
+void RequireLaunchedFlags(const CLI::App& command, const TrainConfig& given, const GivenArguments& arguments,
+                          const LaunchedRank& launched) {
+  // A file that --print-config wrote for the same job says how many there are.
+  const bool same_in_file = arguments.places.count("--workers") > 0 && given.workers == launched.size;
+  if (command.get_option("--workers")->count() > 0 && !same_in_file) {
     throw UsageError(
         fmt::format("--workers starts local workers, and {} says that a launcher has started this "
                     "process as rank {} of {}; leave --workers out",
@@ -397,12 +416,12 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   FaultsFromEnvironment();  // what is wrong with them is said before anything begins
   if (!given.resume.empty()) given = ResumedConfig(given, command);
   const auto launched = DiscoverRank(GetEnvironment);
-  if (launched) RequireLaunchedFlags(command, given, *launched);
+  if (launched) RequireLaunchedFlags(command, given, context.given, *launched);
   const int here = launched && launched->local_size > 0
                        ? launched->local_size
                        : static_cast<int>(launched ? launched->size : given.workers);
   if (launched && !instead.any()) {
-    const TrainConfig config = Complete(given, {launched->size, here, false});
+    const TrainConfig config = Complete(given, {launched->size, here, false, launched->launcher});
     if (launched->rank == 0) Warn(config, given, command);
     RunLaunched(config, context, launched->local_rank);
     if (launched->rank == 0) Conclude(config);
@@ -411,7 +430,8 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   if (launched) given.workers = launched->size;
   Validate(given);
   TrainConfig on_device = given;
-  on_device.device = DeviceOfLocal(given);
+  on_device.workers = here;  // each process with a GPU of its own
+  on_device.device = DeviceOfLocal(on_device);
   const TrainConfig config =
       Complete(on_device, {static_cast<int>(given.workers), here, !launched && Survives(on_device)});
   if (launched && launched->rank > 0) return 0;  // rank 0 tells it
@@ -421,6 +441,7 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   }
   Warn(config, given, command);
   if (instead.dry_run) {
+    CheckTransport(config, context, launched);
     const Dataset data = CheckAll(config, context.models);
     const std::int64_t program = ResidentBytes();
     UseThreads(static_cast<int>(config.threads_per_worker));
@@ -428,7 +449,7 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
     PrintText(stdout, DescribePlan(config, plan, program));
     return 0;
   }
-  RefuseTransportOfRanks(config);
+  CheckTransport(config, context, launched);
   std::optional<Dataset> data;
   {
     const StopSignals signals;  // a file that is being written is finished first

@@ -34,6 +34,7 @@ std::vector<double> ParseNumbers(const std::string& text) {
 
 // Texts that are the path of a directory.
 const std::set<std::string_view> kDirectories{"data-dir", "out", "resume"};
+const std::set<std::string_view> kFiles{"init"};
 
 // Numbers whose 0 is "not given".
 const std::set<std::string> kNoZero{"epochs", "steps", "threads-per-worker", "min-workers", "group-period"};
@@ -66,7 +67,9 @@ struct FlagAdder {
     } else {
       option = command.add_option(flag, member, help);
       if (member != T()) option->capture_default_str();
-      const char* const text = kDirectories.count(name) > 0 ? "DIR" : "TEXT";
+      const char* const text = kDirectories.count(name) > 0 ? "DIR"
+                               : kFiles.count(name) > 0     ? "FILE"
+                                                            : "TEXT";
       option->type_name(std::is_same_v<T, std::string> ? text : std::is_integral_v<T> ? "N" : "X");
       // Without this, -1 wraps around.
       if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));

@@ -43,7 +43,7 @@ constexpr int kMost = 1'000'000;
 bool HasStarted(const Variables& names, const EnvironmentLookup& lookup) {
   if (!lookup(names.rank)) return false;
   // srun, where it is asked to speak MPI's protocol, says more in variables of its own.
-  if (names.launcher == Launcher::kMpich) return !lookup("SLURM_MPI_TYPE");
+  if (names.launcher == Launcher::kMpich) return lookup("MPI_LOCALNRANKS") || !lookup("SLURM_MPI_TYPE");
   // A batch script, or a shell in an allocation, inherits rank 0 without being a step of srun's.
   if (names.launcher == Launcher::kSlurm) return IsStepOfSrun(lookup("SLURM_STEP_ID").value_or(""));
   return true;
@@ -102,6 +102,9 @@ std::optional<LaunchedRank> DiscoverRank(const EnvironmentLookup& lookup) {
     if (!HasStarted(names, lookup)) continue;
     if (!first) {
       first = RankBy(names, lookup);
+      // torchrun numbers its ranks as they come, and may be what mpirun or srun has started once on each
+      // host.
+      if (lookup("TORCHELASTIC_RUN_ID")) return first;
     } else if (const auto size = lookup(names.size), rank = lookup(names.rank);
                size == std::to_string(first->size) && rank != std::to_string(first->rank)) {
       // Of another size it is the world in which one launcher has started another on each host.

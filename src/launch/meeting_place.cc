@@ -59,7 +59,6 @@ std::optional<std::string> JobOfOpenMpi(const EnvironmentLookup& lookup) {
 std::optional<std::string> JobOfSlurm(const EnvironmentLookup& lookup) {
   const auto job = lookup("SLURM_JOB_ID"), step = lookup("SLURM_STEP_ID");
   if (!job || !step) return std::nullopt;
-  const std::string restarts = lookup("SLURM_RESTART_COUNT").value_or("0");
   return "slurm-" + Digest(fmt::format("{}\n{}\n{}\n{}", lookup("SLURM_CLUSTER_NAME").value_or(""), *job,
                                        *step, lookup("SLURM_RESTART_COUNT").value_or("0")));
 }

@@ -84,7 +84,10 @@ struct Value {
 class Unpickler {
  public:
   Unpickler(std::string_view pickle, const Complaints& complaints)
-      : rest_(pickle), damaged_(complaints.damaged), foreign_(complaints.foreign) {}
+      : dimensions_left_(pickle.size()),
+        rest_(pickle),
+        damaged_(complaints.damaged),
+        foreign_(complaints.foreign) {}
 
   // Runs the program. The value that it ends with; texts in it lie in the pickle.
   const Value& Run() {
@@ -275,6 +278,9 @@ class Unpickler {
     const std::vector<Value*>&sizes = As<Tuple>(arguments[2]).items, &strides = As<Tuple>(arguments[3]).items;
     if (sizes.size() != strides.size() || sizes.size() > kMostDimensions)
       damaged_("its pickle makes a tensor of {} dimensions with {} strides", sizes.size(), strides.size());
+    // Each is written out for each tensor; who makes many tensors of few bytes wants memory.
+    if (sizes.size() > dimensions_left_) damaged_("its pickle makes more tensors than its size allows");
+    dimensions_left_ -= sizes.size();
     StoredTensor tensor{storage.key, storage.type, storage.size, As<std::int64_t>(arguments[1]), {}, {}};
     for (Value* const size : sizes) tensor.sizes.push_back(As<std::int64_t>(size));
     for (Value* const stride : strides) tensor.strides.push_back(As<std::int64_t>(stride));
@@ -295,6 +301,7 @@ class Unpickler {
     Push(Storage{As<std::string_view>(parts[2]), As<at::ScalarType>(parts[1]), As<std::int64_t>(parts[4])});
   }
 
+  std::size_t dimensions_left_;
   std::string_view rest_;
   const Complaint& damaged_;
   const Complaint& foreign_;

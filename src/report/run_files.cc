@@ -60,6 +60,10 @@ void CheckRunDirectory(const RunFiles& files, Existing existing) {
   }
   while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
   if (there.empty()) there = ".";
+  if (!fs::is_directory(there, ignored)) {
+    throw UsageError(
+        fmt::format("--out {} cannot be used: {}: Not a directory; name another one", name, there.string()));
+  }
   if (access(there.c_str(), W_OK | X_OK) != 0)
     throw UsageError(fmt::format("--out {} cannot be written; name another one", name));
 }

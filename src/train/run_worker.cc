@@ -382,6 +382,16 @@ void Resume(const TrainConfig& config, const WorkerContext& context, const FlatP
   }
 }
 
+// The run is over and has its results: that the parts of its trace cannot be put together ends it no more.
+void MergeTraceOrTell(const RunFiles& files, Recorder& recorder) {
+  try {
+    MergeTrace(files);
+  } catch (const std::exception& error) {
+    recorder.Note("trace_failed", fmt::format("the trace's parts stay in {}: {}",
+                                              files.trace_parts().string(), FirstLine(error.what())));
+  }
+}
+
 // Saves the final model and what became of the training. Collective.
 void FinishRun(const TrainConfig& config, const WorkerContext& context, const Dataset& data,
                ImageClassifier& model, TrainResult result, const Synchronizer& sync, Recorder& recorder) {
@@ -435,23 +445,20 @@ void FinishRun(const TrainConfig& config, const WorkerContext& context, const Da
     summary["validation_accuracy"] = result.validation->accuracy;
     summary["validation_loss"] = result.validation->loss;
   }
-  recorder.OnSummary(summary);
-  if (config.trace) MergeTrace(files);
   WriteJson(files.summary(), summary);
   comm.Barrier();
+  recorder.OnSummary(summary);
+  if (config.trace) MergeTraceOrTell(files, recorder);
 }
 
-// Goes on where the members of the world before this one were. Returns whether any of them had begun.
-// Collective.
-bool TakeOver(Survivor& survivor, const TrainConfig& config, const at::Device& device,
-              const ShardedSampler& sampler, Trainer& trainer, Synchronizer& sync, Recorder& recorder) {
-  const World& world = survivor.world();
-  if (world.generation == 1) return false;
-  const bool begun = survivor.TakeOver(trainer, recorder, device);
+// Records the world that a survivor is in now, which may be the last one. Collective.
+void EnterWorld(const World& world, bool begun, const TrainConfig& config, const ShardedSampler& sampler,
+                Trainer& trainer, const Synchronizer& sync, Recorder& recorder) {
+  if (world.generation == 1) return;
   recorder.OnWorld(world, sync.steps(),
                    static_cast<double>(sync.steps()) / static_cast<double>(sampler.steps_per_epoch()),
                    sync.rounds());
-  if (!world.last) return begun;
+  if (!world.last) return;
   std::string kept = "nothing had been trained yet";
   if (begun) {
     trainer.WriteCheckpoint(recorder);
@@ -518,9 +525,12 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   Recorder recorder(files, config, context);
   bool begun = false;  // whether the trainer has what the worker has learned
   try {
-    const bool goes_on =
-        survivor != nullptr && TakeOver(*survivor, config, context.device, sampler, trainer, *sync, recorder);
+    const bool goes_on = survivor != nullptr && survivor->world().generation > 1 &&
+                         survivor->TakeOver(trainer, recorder, context.device);
     if (!goes_on && !config.resume.empty()) Resume(config, context, params, trainer, *sync, recorder);
+    if (survivor != nullptr)
+      EnterWorld(survivor->world(), goes_on || !config.resume.empty(), config, sampler, trainer, *sync,
+                 recorder);
     comm.Barrier();
     begun = true;
     FinishRun(config, context, data, *model, trainer.Run(recorder), *sync, recorder);

@@ -157,7 +157,7 @@ TEST_F(LaunchersTest, MpiCarriesTheSameBits) {
 #ifndef SWARMSYNC_MPIRUN
   GTEST_SKIP() << "built without MPI";
 #else
-  const Arguments mpirun{SWARMSYNC_MPIRUN, "--allow-run-as-root", "--oversubscribe", "-n", "2"};
+  const Arguments mpirun{SWARMSYNC_MPIRUN, "-n", "2"};
   for (const char* sync : {"--sync=pso-ps", "--sync=ssgd", "--sync=informed-pso-ps"}) {
     ExpectToTrainWhatLocalWorkersTrain(mpirun, {sync, "--overwrite"}, {"--transport=mpi"});
   }

@@ -15,8 +15,8 @@ using ::testing::HasSubstr;
 
 // With as many ranks as are asked for, whatever there is of processors.
 ChildProcess Mpirun(int ranks, const std::string& mode, double timeout = 60) {
-  return ChildProcess({SWARMSYNC_MPIRUN, "--allow-run-as-root", "--oversubscribe", "-n",
-                       std::to_string(ranks), SWARMSYNC_MPI_RANK, mode, fmt::format("{}", timeout)});
+  return ChildProcess(
+      {SWARMSYNC_MPIRUN, "-n", std::to_string(ranks), SWARMSYNC_MPI_RANK, mode, fmt::format("{}", timeout)});
 }
 
 class MpiTest : public ::testing::TestWithParam<int> {};

@@ -81,7 +81,8 @@ def run_ranks(*arguments, ranks=WORKERS):
             processes.append(subprocess.Popen(
                 [sys.executable, "-B", __file__, PACKAGE, PEER, "--rank", *arguments], env=environment,
                 stderr=subprocess.PIPE, text=True, cwd=folder))
-        return [(process.wait(), process.communicate()[1]) for process in processes]
+        errors = [process.communicate()[1] for process in processes]
+        return [(process.returncode, text) for process, text in zip(processes, errors)]
 
 
 def free_port():
@@ -151,9 +152,60 @@ class OneProcess(unittest.TestCase):
         sync.step(loss)
         self.assertEqual(sync.steps, 1)
 
+    def test_a_second_backward_is_refused(self):
+        swarmsync.Ssgd(self.net)  # nobody holds it: gone, and its hooks with it
+        self.net(torch.ones(1, INPUTS)).sum().backward()
+        sync = swarmsync.Ssgd(self.net)
+        self.net(torch.ones(1, INPUTS)).sum().backward()
+        with self.assertRaisesRegex(ValueError, "begun twice"):
+            self.net(torch.ones(1, INPUTS)).sum().backward()
+        sync.step(torch.tensor(1.0))
+
+    def test_backward_after_the_end_is_pytorchs_own(self):
+        sync = swarmsync.Ssgd(self.net)
+        train(0, self.net, sync, self.optimizer, steps=2)
+        self.net(torch.ones(1, INPUTS)).sum().backward()
+        with self.assertRaisesRegex(swarmsync.UsageError, "ended"):
+            sync.step(torch.tensor(1.0))
+
+    def test_a_backward_that_fails_does_not_stop_the_next(self):
+        class Fails(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x.clone()
+
+            @staticmethod
+            def backward(ctx, gradient):
+                raise RuntimeError("no memory")
+
+        sync = swarmsync.Ssgd(self.net)
+        # The second layer has its gradient, then the backward fails in front of the first.
+        with self.assertRaisesRegex(RuntimeError, "no memory"):
+            hidden = self.net[1](self.net[0](torch.ones(1, INPUTS)))
+            self.net[2](Fails.apply(hidden)).sum().backward()
+        self.optimizer.zero_grad()
+        loss = self.net(torch.ones(1, INPUTS)).sum()
+        loss.backward()
+        sync.step(loss)
+        self.assertEqual(sync.steps, 1)
+
+    def test_warm_up_ends(self):
+        sync = swarmsync.SlowMo(self.net, period=2, sync_warmup_steps=3)
+        train(0, self.net, sync, self.optimizer, steps=9)
+        self.assertEqual((sync.steps, sync.rounds), (9, 3 + 3))
+
+    def test_buffers_that_are_replaced(self):
+        norm = torch.nn.Sequential(torch.nn.Linear(INPUTS, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+        sync = swarmsync.Average(norm, period=2)
+        train(0, norm, sync, torch.optim.SGD(norm.parameters(), lr=0.1), steps=3)
+        sync = swarmsync.Average(norm, period=2)
+        norm[1].running_mean = torch.zeros(4)
+        with self.assertRaisesRegex(swarmsync.UsageError, "running_mean"):
+            sync.step(torch.tensor(1.0))
+
     def test_mistakes(self):
         usage = swarmsync.UsageError
-        self.assertTrue(issubclass(usage, ValueError))
+        self.assertTrue(issubclass(usage, ValueError) and issubclass(usage, swarmsync.Error))
         with self.assertRaisesRegex(usage, "period"):
             swarmsync.PsoPs(self.net, period=0)
         with self.assertRaisesRegex(TypeError, "'perod'; did you mean 'period'"):

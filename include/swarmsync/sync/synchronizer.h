@@ -86,10 +86,10 @@ class Synchronizer {
   void Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss);
 
   // The two halves of Step(), for who has an optimizer that is not libtorch's: in front of its step, and
-  // behind it. Collective where Step() is. The second returns whether the optimizer is to forget its state
-  // (MomentumAtSync::kReset, and after the guard has left this worker out). Throw as Step() does, and
+  // behind it, by turns. Collective where Step() is. They return whether the optimizer is to forget its state
+  // now (MomentumAtSync::kReset, and after the guard has left this worker out). Throw as Step() does, and
   // UsageError with MomentumAtSync::kAverage.
-  void BeforeOptimizer();
+  bool BeforeOptimizer();
   bool AfterOptimizer(const at::Tensor& loss);
 
   // Ends this worker's part: exchanges a last partial round, then takes part in the others' exchanges,
@@ -274,6 +274,7 @@ class Synchronizer {
   std::unique_ptr<GradientMean> gradients_;
   std::unique_ptr<Overlap> overlap_;  // with options_.overlap
   bool finished_ = false;
+  bool in_step_ = false;           // between the two halves of one
   bool warming_up_ = false;        // in this step, which exchanges gradients
   bool moved_ = false;             // by an exchange, and the momentum has not been settled since
   bool left_out_ = false;          // of the last exchange

@@ -1,11 +1,13 @@
-// Every call starts one collective of MPI's that does not block, and asks until it is done or the time is
-// over: MPI itself has no deadlines.
+// Every collective is one of MPI's that does not block, and is asked for until it is done or the time is
+// over: MPI itself has no deadlines, so starting it, and splitting a group, have none.
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <limits>
 #include <string>
@@ -38,8 +40,8 @@ void Check(int code) {
 }
 
 // Whether a process may still end MPI in an orderly way, which waits for the others.
-bool& Orderly() {
-  static bool orderly = true;
+std::atomic<bool>& Orderly() {
+  static std::atomic<bool> orderly = true;
   return orderly;
 }
 
@@ -86,6 +88,8 @@ class MpiCommunicator : public Communicator {
     MPI_Comm_size(ranks_, &size_);
   }
   ~MpiCommunicator() override {
+    // The others would wait for a rank that has failed, and it for them.
+    if (std::uncaught_exceptions() > 0) Orderly() = false;
     int ended = 0;
     if (Orderly() && MPI_Finalized(&ended) == MPI_SUCCESS && !ended) MPI_Comm_free(&ranks_);
   }
