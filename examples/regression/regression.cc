@@ -27,7 +27,7 @@ int main() try {
   torch::nn::Sequential net(torch::nn::Linear(1, 32), torch::nn::Tanh(), torch::nn::Linear(32, 1));
   torch::optim::Adam optimizer(net->parameters(), torch::optim::AdamOptions(0.005));
   swarmsync::FlatParams params(*net);
-  auto sync = swarmsync::MakeSynchronizer("informed-pso-ps", params, *comm, {.period = 8});
+  auto sync = swarmsync::MakeSynchronizer("average", params, *comm, {.period = 8});
 
   // This worker's part of the line from -1 to 1.
   const double part = 2.0 / comm->size(), from = -1 + part * comm->rank();

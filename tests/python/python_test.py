@@ -69,6 +69,8 @@ def worker(name, out, set_to_none):
     if dist.get_rank() == 0:
         with open(out, "wb") as file:
             file.write(weights.numpy().tobytes())
+    del sync  # it uses the group
+    dist.destroy_process_group()
 
 
 def run_ranks(*arguments, ranks=WORKERS):
