@@ -354,12 +354,12 @@ void RunThreads(const TrainConfig& config, const ModelRegistry& models, double s
 }
 
 // One rank of a job that a launcher started. Rank 0 prepares the run; the others hear whether it could.
-void RunLaunched(TrainConfig config, const CommandContext& context, int local_rank) {
+void RunLaunched(TrainConfig config, const CommandContext& context, const LaunchedRank& launched) {
   SilenceLibraryLogs();
-  Faults faults(FaultsFromEnvironment(), DiscoverRank(GetEnvironment)->rank);
+  Faults faults(FaultsFromEnvironment(), launched.rank);
   const auto comm = faults.In(ConnectLaunched(config, context));
   CheckRanksAgree(config, *comm);
-  const at::Device device = DeviceOfLaunched(config, *comm, local_rank);
+  const at::Device device = DeviceOfLaunched(config, *comm, launched.local_rank);
   const StopSignals signals;
   std::string failure;
   std::exception_ptr failed;
@@ -423,7 +423,7 @@ int Train(const CLI::App& command, TrainConfig given, const Instead& instead, co
   if (launched && !instead.any()) {
     const TrainConfig config = Complete(given, {launched->size, here, false, launched->launcher});
     if (launched->rank == 0) Warn(config, given, command);
-    RunLaunched(config, context, launched->local_rank);
+    RunLaunched(config, context, *launched);
     if (launched->rank == 0) Conclude(config);
     return 0;
   }

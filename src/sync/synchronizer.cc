@@ -82,27 +82,29 @@ bool Synchronizer::BeforeOptimizer() {
     throw UsageError(
         "momentum_at_sync is average, which needs an optimizer of libtorch's in C++; take keep or reset");
   }
-  BeginStep();
-  return SettleMomentum(nullptr, /*works=*/true);
-}
-
-bool Synchronizer::AfterOptimizer(const at::Tensor& loss) { return EndStep(nullptr, loss); }
-
-void Synchronizer::BeginStep() {
-  if (finished_) throw UsageError("a step was made after the training had ended");
   if (in_step_)
     throw UsageError(
         "a step was begun twice, as by two backward() that both exchange gradients; end it first");
+  BeginStep();
+  in_step_ = true;
+  return SettleMomentum(nullptr, /*works=*/true);
+}
+
+bool Synchronizer::AfterOptimizer(const at::Tensor& loss) {
+  if (!std::exchange(in_step_, false)) throw UsageError("a step was ended that had not begun");
+  return EndStep(nullptr, loss);
+}
+
+void Synchronizer::BeginStep() {
+  if (finished_) throw UsageError("a step was made after the training had ended");
   if (gradients_) gradients_->CheckExpected();
   model().Readopt();
   warming_up_ = exchanges_gradients();
   OnGradients();
   if (options_.clip_grad_norm > 0) model().ClipGradients(options_.clip_grad_norm);
-  in_step_ = true;
 }
 
 bool Synchronizer::EndStep(torch::optim::Optimizer* optimizer, const at::Tensor& loss) {
-  if (!std::exchange(in_step_, false)) throw UsageError("a step was ended that had not begun");
   round_loss_.Add(loss);
   ++steps_;
   if (only_gradients()) Exchange(kNoFitness);
