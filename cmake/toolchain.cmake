@@ -9,6 +9,6 @@ if(SWARMSYNC_MOLD AND PROJECT_IS_TOP_LEVEL AND CMAKE_CXX_COMPILER_ID STREQUAL "G
   add_link_options(-fuse-ld=mold)
 endif()
 if(SWARMSYNC_SANITIZE)
-  add_compile_options(-fsanitize=${SWARMSYNC_SANITIZE} -fno-omit-frame-pointer -g)
+  add_compile_options(-fsanitize=${SWARMSYNC_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SWARMSYNC_SANITIZE})
 endif()
