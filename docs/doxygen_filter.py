@@ -21,4 +21,4 @@ with open(sys.argv[1], encoding="utf-8") as header:
                 line = line.replace("//", "///", 1)
             elif trailing:
                 line = trailing[1] + "///<" + line[behind + 2:]
-        sys.stdout.write(line)
+        sys.stdout.write(re.sub(r" = \[\].*\};", ";", line))  # Sphinx reads no lambdas as initial values

@@ -1,4 +1,4 @@
-"""SwarmSync's synchronizers in a training loop of PyTorch's.
+"""SwarmSync's synchronizers in a training loop of PyTorch's::
 
     sync = swarmsync.PsoPs(model, period=32)
     for batch, target in loader:
