@@ -38,6 +38,7 @@ def main():
         sys.exit(__doc__)
     best = best_by_value(sys.argv[1:])
     columns = sorted({column for cells in best.values() for column in cells})
+    print("# The main options\n")
     print("| synchronizer | momentum | main option | " + " | ".join(f"{d}, period {p}" for d, p in columns) + " |")
     print("| --- | ---: | --- |" + " ---: |" * len(columns))
     order = list(MAIN)
