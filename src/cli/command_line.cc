@@ -8,10 +8,10 @@
 #include <CLI/CLI.hpp>
 #include <new>
 
-#include "base/first_line.h"
 #include "base/print.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/line_of.h"
 #include "cli/manual.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
@@ -24,12 +24,6 @@ int PrintError(const std::string& message, int exit_code) {
   return exit_code;
 }
 
-bool IsOutOfMemory(const std::string& text) {
-  return text.find("not enough memory") != std::string::npos ||
-         text.find("out of memory") != std::string::npos ||
-         text.find("can't allocate memory") != std::string::npos;
-}
-
 // A training step frees and takes the same megabytes again and again. By default glibc gives them back to the
 // system in between, and the kernel clears them anew: some 15 % of a step of LeNet-5 (docs/speed.md).
 void KeepFreedMemory() {
@@ -40,21 +34,17 @@ void KeepFreedMemory() {
 // Runs an action and turns whatever it throws into one line and an exit code.
 int Guarded(const Action& action, const CommandContext& context, const bool& verbose) {
   constexpr int kFailed = static_cast<int>(ExitCode::kRunFailed);
-  constexpr const char* kOutOfMemory = "out of memory; use fewer workers, a smaller batch or a smaller model";
   try {
     return action();
   } catch (const Error& error) {
     const bool usage = error.exit_code() == ExitCode::kUsage;
-    const std::string line = FirstLine(error.what());
+    const std::string line = LineOf(error);
     return PrintError(usage ? WithPlace(line, context.given.places) : line,
                       static_cast<int>(error.exit_code()));
   } catch (const Interrupted& interrupted) {
     return PrintError(interrupted.what(), 128 + interrupted.signal());
-  } catch (const std::bad_alloc&) {
-    return PrintError(kOutOfMemory, kFailed);
-  } catch (const std::exception& error) {  // libtorch's own errors carry a stack trace
-    if (verbose) return PrintError(error.what(), kFailed);
-    return PrintError(IsOutOfMemory(error.what()) ? kOutOfMemory : FirstLine(error.what()), kFailed);
+  } catch (const std::exception& error) {
+    return PrintError(verbose ? error.what() : LineOf(error), kFailed);
   }
 }
 

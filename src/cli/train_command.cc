@@ -27,6 +27,7 @@
 #include "cli/config_file.h"
 #include "cli/dry_run.h"
 #include "cli/library_logs.h"
+#include "cli/line_of.h"
 #include "cli/parent.h"
 #include "cli/resumed_config.h"
 #include "cli/stop_signals.h"
@@ -527,7 +528,7 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   } catch (const Error& error) {
     fail(error.exit_code(), error.what());
   } catch (const std::exception& error) {
-    fail(ExitCode::kRunFailed, error.what());
+    fail(ExitCode::kRunFailed, LineOf(error));
   }
   return 0;
 }

@@ -39,6 +39,11 @@ const std::set<std::string_view> kFiles{"init"};
 // Numbers whose 0 is "not given".
 const std::set<std::string> kNoZero{"epochs", "steps", "threads-per-worker", "min-workers", "group-period"};
 
+// What is wrong with the text of a number that has no sign; nothing: "".
+std::string RefuseSign(const std::string& text) {
+  return text.rfind('-', 0) == 0 ? fmt::format("{} is negative; give a whole number from 0 on", text) : "";
+}
+
 // Adds a flag for each field of the configuration.
 struct FlagAdder {
   CLI::App& command;
@@ -72,7 +77,7 @@ struct FlagAdder {
                                                             : "TEXT";
       option->type_name(std::is_same_v<T, std::string> ? text : std::is_integral_v<T> ? "N" : "X");
       // Without this, -1 wraps around.
-      if constexpr (std::is_unsigned_v<T>) option->check(CLI::NonNegativeNumber.description(""));
+      if constexpr (std::is_unsigned_v<T>) option->check(RefuseSign);
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }

@@ -328,7 +328,8 @@ std::string Describe(const GlooOptions& options) {
 
 std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
   if (options.size < 1 || options.rank < 0 || options.rank >= options.size) {
-    throw UsageError(fmt::format("rank {} in a world of {}", options.rank, options.size));
+    throw UsageError(fmt::format("rank {} in a world of {}; it must be from 0 to {}", options.rank,
+                                 options.size, options.size - 1));
   }
   CheckHosts(options);
   try {

@@ -94,7 +94,9 @@ void StoreClient::ShakeHands(const StoreClientOptions& options, double deadline)
   Send(std::string(kMagic) + mine, deadline);
   const std::string theirs = Receive(kNonceBytes, deadline);
   if (!SameSecret(Receive(kProofBytes, deadline), Proof(options.token, "store", mine, theirs)))
-    throw CommError("what is there has another token; give all ranks of the job the same SWARMSYNC_TOKEN");
+    throw CommError(
+        "what is there has another token, or is no store of swarmsync's; give all ranks of the job the same "
+        "SWARMSYNC_TOKEN");
   const std::string hello =
       BytesOf(Hello{static_cast<std::uint32_t>(options.rank), static_cast<std::uint32_t>(options.size)});
   Send(hello + Proof(options.token, "rank", mine, theirs, hello), deadline);
@@ -102,7 +104,9 @@ void StoreClient::ShakeHands(const StoreClientOptions& options, double deadline)
     case Verdict::kWelcome:
       return;
     case Verdict::kOtherSize:
-      throw CommError(fmt::format("the job there has not {} ranks", options.size));
+      throw CommError(
+          fmt::format("the job there has another number of ranks than {}; start all with the same WORLD_SIZE",
+                      options.size));
     case Verdict::kRankIsHere:
       throw CommError(fmt::format("another rank {} has been there already", options.rank));
   }

@@ -224,7 +224,8 @@ ThreadWorld::~ThreadWorld() = default;
 
 std::unique_ptr<Communicator> ThreadWorld::Connect(int rank) {
   if (rank < 0 || rank >= state_->size) {
-    throw UsageError(fmt::format("rank {} in a world of {}", rank, state_->size));
+    throw UsageError(fmt::format("rank {} in a world of {}; it must be from 0 to {}", rank, state_->size,
+                                 state_->size - 1));
   }
   return std::make_unique<ThreadCommunicator>(state_, rank);
 }

@@ -97,7 +97,8 @@ std::vector<std::vector<std::int64_t>> ShardByLabel(const ImageSet& set,
     throw UsageError(fmt::format("the number of workers is {}; it must be at least 1", workers));
   const std::size_t share = sample_ids.size() / static_cast<std::size_t>(workers);
   if (share == 0) {
-    throw UsageError(fmt::format("{} workers, but only {} training samples", workers, sample_ids.size()));
+    throw UsageError(fmt::format("{} workers, but only {} training samples: lower the workers to at most {}",
+                                 workers, sample_ids.size(), sample_ids.size()));
   }
   const Philox philox(seed);
   const auto stream = [&](std::uint32_t round, std::size_t rank) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "swarmsync/base/error.h"
@@ -10,12 +12,18 @@ namespace swarmsync {
 
 GrowingFile::GrowingFile(std::filesystem::path path)
     : path_(std::move(path)), stream_(path_, std::ios::app | std::ios::binary) {
-  if (!stream_) throw RunError(fmt::format("cannot write {}", path_.string()));
+  if (!stream_) {
+    throw RunError(
+        fmt::format("cannot write {}: {}; give another --out", path_.string(), std::strerror(errno)));
+  }
 }
 
 void GrowingFile::Append(std::string_view record) {
   stream_ << record << std::flush;
-  if (!stream_) throw RunError(fmt::format("cannot write {}; is the disk full?", path_.string()));
+  if (!stream_) {
+    throw RunError(fmt::format("cannot write {}: {}; make room, or give another --out", path_.string(),
+                               std::strerror(errno)));
+  }
 }
 
 std::uintmax_t GrowingFile::size() const { return std::filesystem::file_size(path_); }

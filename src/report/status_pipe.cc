@@ -66,7 +66,9 @@ Status DecodeStatus(std::string_view line) {
       return StatusFailure{static_cast<ExitCode>(WholeNumber<int>(json.at("code"))), json.at("message")};
     }
     if (kind == "waiting") return StatusWaiting{WholeNumber<int>(json.at("generation")), json.at("why")};
-    throw DataError(fmt::format("a worker's status has the unknown kind '{}'", kind));
+    throw DataError(fmt::format(
+        "a worker's status has the unknown kind '{}'; was the program replaced while it ran? Start again",
+        kind));
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("a worker's status cannot be read: {}", error.what()));
   }

@@ -103,8 +103,10 @@ FoundCheckpoint FindNewest(const CheckpointDirectory& directory, Communicator& c
       found.part = directory.Load(candidate, comm.rank() % candidate.world_size);
       const std::string& format = found.part.metadata[kFormatKey];
       if (format != kCheckpointFormat) {
-        throw UsageError(fmt::format("{} has the format '{}', and this version reads '{}'",
-                                     directory.PathOf(candidate.round).string(), format, kCheckpointFormat));
+        throw UsageError(
+            fmt::format("{} has the format '{}', and this version reads '{}'; go on with "
+                        "the version that wrote it",
+                        directory.PathOf(candidate.round).string(), format, kCheckpointFormat));
       }
     } catch (const DataError& error) {
       wrong = error.what();

@@ -37,7 +37,8 @@ Schedule ParseSteps(const std::string& text) {
     begin = comma + 1;
   }
   if (!std::is_sorted(schedule.milestones.begin(), schedule.milestones.end())) {
-    throw UsageError(fmt::format("the milestones of the schedule '{}' do not ascend", text));
+    throw UsageError(fmt::format(
+        "the milestones of the schedule '{}' do not ascend; write the earlier epoch first", text));
   }
   return schedule;
 }

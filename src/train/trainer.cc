@@ -527,8 +527,8 @@ double Trainer::SettleAccounts(TrainObserver& observer) {
   if (finite == 0) {
     throw RunError(
         fmt::format("training diverged on all workers: the mean loss of the epoch that ended at step {} is "
-                    "{}; lower the learning rate",
-                    parts_.sync.steps(), loss));
+                    "not finite; lower the learning rate",
+                    parts_.sync.steps()));
   }
   return train_loss_ = loss;
 }

@@ -213,7 +213,7 @@ TEST(Gloo, RefusesImpossibleRanks) {
     options.rank = rank;
     options.size = size;
     EXPECT_EQ(MessageOf<UsageError>([&] { ConnectGloo(options); }),
-              fmt::format("rank {} in a world of {}", rank, size));
+              fmt::format("rank {} in a world of {}; it must be from 0 to {}", rank, size, size - 1));
   }
 }
 

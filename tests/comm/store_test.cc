@@ -151,7 +151,8 @@ TEST_F(StoreTest, ARankIsLetInOnceAndOnlyIntoItsWorld) {
   StoreClient first(Rank(0, 2)), second(Rank(1, 2));
   EXPECT_TRUE(Says(MessageOf<CommError>([&] { StoreClient again(Rank(1, 2)); }), "another rank 1"));
   EXPECT_TRUE(Says(AwaitRefusal(1), "rank 1 of 2, who is here already"));
-  EXPECT_TRUE(Says(MessageOf<CommError>([&] { StoreClient other(Rank(2, 3)); }), "has not 3 ranks"));
+  EXPECT_TRUE(
+      Says(MessageOf<CommError>([&] { StoreClient other(Rank(2, 3)); }), "another number of ranks than 3"));
   EXPECT_TRUE(Says(AwaitRefusal(2), "rank 2 of 3, and the job has 2"));
   first.Set("key", "value");
   EXPECT_EQ(second.Get("key", 0ms), "value");

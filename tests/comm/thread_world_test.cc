@@ -202,8 +202,10 @@ TEST(ThreadWorld, RefusesImpossibleSizesTimeoutsAndRanks) {
   MessageOf<UsageError>([] { ThreadWorld world(1, std::chrono::seconds(0)); });
   MessageOf<UsageError>([] { ThreadWorld world(1, std::chrono::duration<double>(std::nan(""))); });
   ThreadWorld world(2);
-  EXPECT_EQ(MessageOf<UsageError>([&] { world.Connect(2); }), "rank 2 in a world of 2");
-  EXPECT_EQ(MessageOf<UsageError>([&] { world.Connect(-1); }), "rank -1 in a world of 2");
+  EXPECT_EQ(MessageOf<UsageError>([&] { world.Connect(2); }),
+            "rank 2 in a world of 2; it must be from 0 to 1");
+  EXPECT_EQ(MessageOf<UsageError>([&] { world.Connect(-1); }),
+            "rank -1 in a world of 2; it must be from 0 to 1");
 }
 
 }  // namespace

@@ -175,7 +175,10 @@ class MpiCommunicator : public Communicator {
 
   int CountOf(std::size_t bytes) const {
     if (bytes > static_cast<std::size_t>(std::numeric_limits<int>::max()))
-      throw UsageError(fmt::format("{} bytes from each rank are more than MPI takes in one call", bytes));
+      throw UsageError(
+          fmt::format("{} bytes from each rank are more than MPI takes in one call; give --wire fp32 or "
+                      "--transport gloo",
+                      bytes));
     return static_cast<int>(bytes);
   }
 
