@@ -9,9 +9,10 @@ inline double MonotonicSeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Adds the time between two Lap() calls to whichever account is named: each moment is counted once.
+// Measures laps: the time from one Lap() to the next, so that each moment is counted once. Not thread-safe.
 class LapTimer {
  public:
+  // The first lap begins.
   LapTimer() : last_(MonotonicSeconds()) {}
 
   // Seconds since the previous Lap() or the construction.
@@ -22,7 +23,7 @@ class LapTimer {
     return seconds;
   }
 
-  // When that was.
+  // When that was: MonotonicSeconds() at the last Lap(), or at the construction.
   double last() const { return last_; }
 
  private:

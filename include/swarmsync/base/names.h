@@ -10,7 +10,8 @@
 
 namespace swarmsync {
 
-// The candidate most like `name` by edit distance, or "" when none is near.
+// The candidate most like `name` by edit distance, the first of several; "" when none is within two edits, or
+// within half of the length of `name`.
 std::string Nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 // "unknown WHAT 'NAME'; did you mean 'NEAREST'? (one of a, b, c)"
@@ -25,6 +26,7 @@ std::string UnknownName(std::string_view what, std::string_view name,
 template <class E>
 struct EnumNames;
 
+// All names of an enumeration, in the order of its EnumNames.
 template <class E>
 std::vector<std::string> AllNames() {
   std::vector<std::string> names;
@@ -32,6 +34,7 @@ std::vector<std::string> AllNames() {
   return names;
 }
 
+// The name of a value; "?" where it has none.
 template <class E>
 std::string ToString(E value) {
   for (const auto& [candidate, name] : EnumNames<E>::kNames) {
@@ -40,7 +43,7 @@ std::string ToString(E value) {
   return "?";
 }
 
-// Throws UsageError that suggests the nearest valid name.
+// The value of that name. Throws UsageError that suggests the nearest valid name.
 template <class E>
 E ParseEnum(std::string_view text) {
   for (const auto& [value, name] : EnumNames<E>::kNames) {

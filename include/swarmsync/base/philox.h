@@ -29,15 +29,20 @@ enum class RandomPurpose : std::uint32_t {
 // Local; safe to call from any thread, and on a GPU.
 class Philox {
  public:
+  // A counter: (index / 4, round, rank, purpose); or the four words that belong to it.
   using Block = std::array<std::uint32_t, 4>;
-  using Key = std::array<std::uint32_t, 2>;
-  static constexpr int kRounds = 10;
-  static constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-  static constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+  using Key = std::array<std::uint32_t, 2>;  // the seed, low word first
+  static constexpr int kRounds = 10;         // that mix a counter
+  // What the first word of the counter is multiplied by in each round (Salmon et al.).
+  static constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;  // the third word
+  // What is added to the first word of the key after each round.
+  static constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;  // to its second word
 
+  // The generator of a seed. Two of the same seed draw the same.
   explicit Philox(std::uint64_t seed)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)} {}
 
+  // The seed.
   const Key& key() const { return key_; }
 
   // The ten rounds on one counter.
@@ -67,6 +72,7 @@ class Philox {
     return ToUniform(Word(index, round, rank, purpose));
   }
 
+  // The upper 24 bits of a word as a number in [0, 1): (word >> 8) · 2^-24, which is exact.
   SWARMSYNC_HOST_DEVICE static float ToUniform(std::uint32_t word) {
     return static_cast<float>(static_cast<std::int32_t>(word >> 8)) * 0x1p-24f;
   }
@@ -78,16 +84,19 @@ class Philox {
 // Reads consecutive words of one stream, computing each block of four once. Not thread-safe.
 class PhiloxStream {
  public:
+  // The words of (seed of philox, round, rank, purpose), from word `first_index` on.
   PhiloxStream(Philox philox, std::uint32_t round, std::uint32_t rank, RandomPurpose purpose,
                std::uint64_t first_index = 0)
       : philox_(philox), round_(round), rank_(rank), purpose_(purpose), index_(first_index) {
     if (index_ % 4 != 0) Refill();
   }
 
+  // The next 32 bits.
   std::uint32_t NextWord() {
     if (index_ % 4 == 0) Refill();
     return block_[index_++ % 4];
   }
+  // The next word as a number in [0, 1).
   float NextUniform() { return Philox::ToUniform(NextWord()); }
 
   // A number in [0, bound), by multiplication; its bias is below bound · 2^-32.

@@ -18,15 +18,17 @@ namespace swarmsync {
 // and processes may use the directory at once. Local.
 class CheckpointDirectory {
  public:
+  // path: DIR, which Save() creates where it is not there yet.
   explicit CheckpointDirectory(std::filesystem::path path) : path_(std::move(path)) {}
 
+  // Which checkpoint of the directory.
   struct Checkpoint {
     std::int64_t round = 0;  // unlike steps, they only grow when the number of workers changes
-    int world_size = 0;
+    int world_size = 0;      // how many workers it has a part of
   };
 
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path PathOf(std::int64_t round) const;
+  const std::filesystem::path& path() const { return path_; }  // DIR
+  std::filesystem::path PathOf(std::int64_t round) const;      // DIR/round-00000128
 
   // Writes a part and waits until it is on the disk. Throws RunError.
   void Save(const Checkpoint& checkpoint, int rank, const WeightsFile& part) const;

@@ -30,9 +30,10 @@ enum class Held {
 // dimension, so all of a state fits into a safetensors file, to the bit. Not thread-safe.
 class StateVisitor {
  public:
-  // While it lives, names begin with this one and a dot.
+  // While it lives, names begin with its name and a dot, behind those of the ones around it.
   class Within {
    public:
+    // Borrows the visitor.
     Within(StateVisitor& visitor, std::string_view name);
     ~Within();
     Within(const Within&) = delete;
@@ -61,8 +62,11 @@ class StateVisitor {
   // One that is defined and stays in its place.
   void TensorInPlace(std::string_view name, Held held, at::Tensor tensor) { Tensor(name, held, tensor); }
 
+  // A number, which gets what was saved when loading.
   void Number(std::string_view name, Held held, double& value);
+  // A whole number.
   void Number(std::string_view name, Held held, std::int64_t& value);
+  // A whole number of another type, or a bool, as 64 bits.
   template <class T>
   void Number(std::string_view name, Held held, T& value) {
     static_assert(std::is_integral_v<T>);
@@ -97,6 +101,7 @@ class StateVisitor {
 // Copies a state, to the CPU. Tensors that are gone through stay as they are.
 class StateSaver final : public StateVisitor {
  public:
+  // What has been copied, in the order of the visit; nothing of it stays here.
   NamedTensors Take() { return std::move(tensors_); }
 
  private:
@@ -128,10 +133,12 @@ class StateLoader final : public StateVisitor {
 // Checksums of the pieces that all workers hold alike.
 class StateDigest final : public StateVisitor {
  public:
+  // One piece and its checksum.
   struct Piece {
-    std::string name;
-    std::uint32_t checksum;  // CRC-32
+    std::string name;        // whole, with those of Within
+    std::uint32_t checksum;  // CRC-32 of its bytes
   };
+  // Those visited so far, in their order.
   const std::vector<Piece>& pieces() const { return pieces_; }
 
  private:

@@ -19,8 +19,8 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  virtual int rank() const = 0;
-  virtual int size() const = 0;
+  virtual int rank() const = 0;  // this one's, 0 to size() - 1
+  virtual int size() const = 0;  // how many ranks there are, at least 1
 
   // out <- sum_r factors[r] in_r, added up in the order of the ranks (but for GPUs between processes); where
   // a factor is 0 the rank counts for nothing, whatever it has. in, out: contiguous, of the same shape on all
@@ -62,12 +62,13 @@ class Communicator {
  protected:
   // The ranks that give the same color, in their order. Collective: one all-gather.
   std::vector<int> RanksOfColor(int color);
-  // For those that pass calls on. on_one_host: whether the part's ranks are, where every so many of the whole
-  // are on a host.
+  // A part of a group that was split, for communicators that pass calls on.
   struct Part {
-    std::unique_ptr<Communicator> group;
-    bool on_one_host;
+    std::unique_ptr<Communicator> group;  // null where the color is negative
+    bool on_one_host;                     // whether all ranks of the group are
   };
+  // Split() of `whole`, of whose ranks every ranks_per_host, from 0 on, are on one host. Collective: an
+  // all-gather beside Split().
   static Part SplitOff(Communicator& whole, int color, double patience, int ranks_per_host);
 };
 

@@ -14,16 +14,16 @@ namespace swarmsync {
 //   broadcast:                 (N-1) B
 //   all-gather, all-to-all:  N (N-1) B
 struct Traffic {
-  std::int64_t all_reduces = 0;
-  std::int64_t broadcasts = 0;
-  std::int64_t all_gathers = 0;
-  std::int64_t all_to_alls = 0;
-  std::int64_t bytes_all_ranks = 0;
+  std::int64_t all_reduces = 0;      // calls of AllReduce()
+  std::int64_t broadcasts = 0;       // calls of Broadcast()
+  std::int64_t all_gathers = 0;      // calls of AllGatherBytes(), which Barrier() and every AllGather() make
+  std::int64_t all_to_alls = 0;      // calls of AllToAllBytes()
+  std::int64_t bytes_all_ranks = 0;  // sent by all of them
 };
 
 // Bytes that a rank sends.
 struct SentBytes {
-  double all = 0;
+  double all = 0;            // to whichever rank, on this host or another
   double between_hosts = 0;  // as if each rank of a group sent the same to every other
 };
 
@@ -41,7 +41,8 @@ class CountingCommunicator : public Communicator {
   void Broadcast(const at::Tensor& inout, int root) override;
   void AllGatherBytes(const void* mine, std::size_t bytes, void* all) override;
   void AllToAllBytes(const void* mine, std::size_t bytes, void* all) override;
-  std::unique_ptr<Communicator> Split(int color, double patience) override;  // is counted too
+  // As Communicator::Split(); the group that it gives is counted too.
+  std::unique_ptr<Communicator> Split(int color, double patience) override;
 
   // Of this group: its bytes. The calls are those in groups that were split off too. Any thread.
   Traffic traffic() const;

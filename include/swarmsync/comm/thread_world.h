@@ -14,9 +14,12 @@ namespace swarmsync {
 // the ThreadWorld object. A world of one is the communicator of a process that works alone.
 class ThreadWorld {
  public:
+  // timeout: of every wait for another rank. Throws UsageError for fewer than one rank, and for a timeout
+  // that is not above 0.
   explicit ThreadWorld(int size, std::chrono::duration<double> timeout = std::chrono::seconds(60));
   ~ThreadWorld();
 
+  // The communicator of a rank. Waits for nobody. Throws UsageError for a rank that is not in 0 … size - 1.
   std::unique_ptr<Communicator> Connect(int rank);
 
   // Calls rank_main(rank) for every rank, on a thread of its own each, and returns when all have. When one
@@ -28,7 +31,7 @@ class ThreadWorld {
   // stays. Any thread.
   void Abort(const std::string& reason);
 
-  struct State;  // private to thread_world.cc
+  struct State;  // what the ranks share; private to thread_world.cc
 
  private:
   std::shared_ptr<State> state_;

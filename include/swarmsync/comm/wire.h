@@ -11,7 +11,7 @@ namespace swarmsync {
 // The numbers that weights and gradients travel in. Where these are not exact, weights are sent as
 // differences from what all ranks know, and what an encoding has lost comes with what is sent the next time.
 enum class Wire {
-  kFp32,
+  kFp32,  // as they are
   kBf16,  // half of the bytes
   kInt8,  // a quarter of them, and a scale for every 512 numbers
 };

@@ -14,7 +14,7 @@ namespace swarmsync {
 
 // What is done to training images before the model sees them.
 enum class Augmentation {
-  kNone,
+  kNone,      // nothing
   kStandard,  // for small photographs (He et al. 2016): padded by 4 on each side with black, a random crop of
               // the old size, and every second one mirrored
 };

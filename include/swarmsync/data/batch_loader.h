@@ -27,9 +27,10 @@ struct BatchMemory {
 // Next() is for one thread.
 class BatchLoader {
  public:
-  // num_batches: of the whole training. first: the batch that Next() begins with. memory: one place or more;
-  // as many batches are read ahead as there are places but one. threads: 0 reads each batch when it is asked
-  // for, on the caller's thread. Throws RunError when a thread cannot be started.
+  // num_batches: of the whole training. first: the batch that Next() begins with. memory: one place or
+  // more, with threads two or more, else UsageError; as many batches are read ahead as there are places but
+  // one. threads: 0 reads each batch when it is asked for, on the caller's thread. Throws RunError when a
+  // thread cannot be started.
   BatchLoader(const ImageSet& set, ShardedSampler& sampler, const Augmenter& augmenter,
               std::int64_t num_batches, std::vector<BatchMemory> memory, int threads, std::int64_t first = 0);
   // Ends the threads.

@@ -9,11 +9,13 @@
 
 namespace swarmsync {
 
+// The size of an image.
 struct ImageShape {
-  std::int64_t channels = 0;
-  std::int64_t height = 0;
-  std::int64_t width = 0;
+  std::int64_t channels = 0;  // 1 for grey, 3 for red, green and blue
+  std::int64_t height = 0;    // in pixels
+  std::int64_t width = 0;     // in pixels
 
+  // How many numbers an image is.
   std::int64_t num_pixels() const { return channels * height * width; }
   friend bool operator==(const ImageShape& a, const ImageShape& b) {
     return a.channels == b.channels && a.height == b.height && a.width == b.width;
@@ -37,8 +39,8 @@ class ImageSet {
  public:
   virtual ~ImageSet() = default;
 
-  virtual ImageShape shape() const = 0;
-  virtual std::int64_t size() const = 0;
+  virtual ImageShape shape() const = 0;   // of every image
+  virtual std::int64_t size() const = 0;  // number of samples
 
   // The class of sample i, 0 … num_classes - 1. Throws UsageError unless 0 <= i < size().
   virtual std::int64_t label(std::int64_t i) const = 0;
@@ -52,15 +54,16 @@ class ImageSet {
 
 // A data set for image classification. Cheap to copy: the copies share the images.
 struct Dataset {
-  std::string name;  // as OpenDataset was asked
-  ImageShape shape;
-  std::int64_t num_classes = 0;
-  Normalization normalization;
-  std::shared_ptr<const ImageSet> train;
-  std::shared_ptr<const ImageSet> test;
-  std::vector<std::string> skipped;  // a line for each image file that could not be read
+  std::string name;                       // as OpenDataset was asked
+  ImageShape shape;                       // of every image of both splits
+  std::int64_t num_classes = 0;           // labels are 0 … num_classes - 1
+  Normalization normalization;            // that both splits come out with
+  std::shared_ptr<const ImageSet> train;  // to train on, and to hold some out of
+  std::shared_ptr<const ImageSet> test;   // to judge by in the end
+  std::vector<std::string> skipped;       // a line for each image file that could not be read
 };
 
+// What the caller wants in place of what the data set says.
 struct DatasetOptions {
   // What a saved model was trained with, in place of the set's own; one for another number of channels plays
   // no part.
@@ -69,7 +72,7 @@ struct DatasetOptions {
 };
 
 // Opens `name`:
-//   mnist, fashion-mnist, cifar10   files in data_dir/<name>, with ten classes and the usual constants to
+//   mnist, fashion-mnist, cifar10   files in data_dir/NAME, with ten classes and the usual constants to
 //                                   normalize with
 //   idx:DIR, cifar:DIR              a directory with the four IDX files (idx.h), or with CIFAR-10's binary
 //                                   layout (data_batch_1.bin …, test_batch.bin;

@@ -8,10 +8,11 @@
 
 namespace swarmsync {
 
+// How much of the labels is noise, and which.
 struct LabelNoise {
-  double part = 0;  // of the samples whose labels are replaced, 0-1
-  std::uint64_t seed = 0;
-  std::int64_t rank = 0;  // of the worker who sees this noise
+  double part = 0;         // of the samples whose labels are replaced, 0-1
+  std::uint64_t seed = 0;  // of the draws
+  std::int64_t rank = 0;   // of the worker who sees this noise
 };
 
 // A set with some labels replaced by classes drawn evenly at random (which may hit the true one), for

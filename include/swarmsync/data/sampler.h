@@ -7,20 +7,23 @@ namespace swarmsync {
 
 // Sample ids that somebody else owns.
 struct SampleIds {
-  const std::int64_t* data = nullptr;
-  std::int64_t size = 0;
+  const std::int64_t* data = nullptr;  // [size]
+  std::int64_t size = 0;               // how many
 
+  // The first, for loops over all.
   const std::int64_t* begin() const { return data; }
+  // Behind the last.
   const std::int64_t* end() const { return data + size; }
 };
 
+// What a ShardedSampler draws from, and for whom.
 struct ShardedSamplerOptions {
   std::int64_t num_samples = 0;          // draws from 0 … num_samples-1, unless sample_ids is given
   std::vector<std::int64_t> sample_ids;  // draws from these instead; num_samples is then 0 or their number
   std::int64_t batch_size = 0;           // B: samples in a step of one worker
   std::int64_t world_size = 1;           // N
-  std::int64_t rank = 0;
-  std::uint64_t seed = 0;
+  std::int64_t rank = 0;                 // i: whose samples these are, 0 to world_size - 1
+  std::uint64_t seed = 0;                // of the permutations; the same on all workers
 };
 
 // Which samples a worker sees, and when. There is one permutation for each (seed, epoch), the same on all
@@ -40,9 +43,10 @@ class ShardedSampler {
   // than 2^32 - 1 samples.
   explicit ShardedSampler(ShardedSamplerOptions options);
 
+  // How many samples are drawn from.
   std::int64_t num_samples() const { return static_cast<std::int64_t>(options_.sample_ids.size()); }
-  std::int64_t batch_size() const { return options_.batch_size; }
-  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  std::int64_t batch_size() const { return options_.batch_size; }    // B
+  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }  // floor(samples / (N·B))
 
   // The batch_size() sample ids of a step. The memory is the sampler's; it holds them until the next call.
   // Permutes when `epoch` is not that of the last call, else only points. Throws UsageError unless
@@ -58,8 +62,8 @@ class ShardedSampler {
 
 // Sample ids, both ascending; together 0 … num_samples-1.
 struct ValidationSplit {
-  std::vector<std::int64_t> train;
-  std::vector<std::int64_t> validation;
+  std::vector<std::int64_t> train;       // those that are left
+  std::vector<std::int64_t> validation;  // those that are held out
 };
 
 // Holds out the first `num_validation` positions of one permutation of 0 … num_samples-1 (made as the

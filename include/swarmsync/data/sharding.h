@@ -17,8 +17,9 @@ struct Sharding {
   friend bool operator==(const Sharding& a, const Sharding& b) { return a.skew_alpha == b.skew_alpha; }
 };
 
-// "iid" or "label-skew:ALPHA". Throws UsageError.
+// "iid" or "label-skew:ALPHA", with 0.001 <= ALPHA <= 1000000. Throws UsageError.
 Sharding ParseSharding(std::string_view text);
+// As text, for ParseSharding().
 std::string ToString(const Sharding& sharding);
 
 // Divides `sample_ids` of a set among `workers` by label skew, after Hsu, Qi and Brown (2019): worker i draws

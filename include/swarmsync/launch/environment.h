@@ -16,22 +16,24 @@ using EnvironmentLookup = std::function<std::optional<std::string>(const std::st
 // The process's own environment.
 std::optional<std::string> GetEnvironment(const std::string& name);
 
+// What has started this process as one of several ranks; told by its variables.
 enum class Launcher {
   kTorchrun,  // and swarmsync's own workers, and whoever sets the variables by hand
   kMpich,     // Hydra: MPICH, Intel MPI
-  kOpenMpi,
-  kSlurm,
+  kOpenMpi,   // its mpirun
+  kSlurm,     // its srun
 };
 
 // The rank that a launcher gave to this process.
 struct LaunchedRank {
-  int rank = 0;
-  int size = 1;
-  int local_rank = 0;
+  int rank = 0;        // in the world, 0 to size - 1
+  int size = 1;        // of the world
+  int local_rank = 0;  // among the ranks on this host; 0 too where the launcher does not say
   int local_size = 0;  // ranks on this host; 0: the launcher does not say
-  Launcher launcher = Launcher::kTorchrun;
-  std::string variable;  // that has the rank, such as "RANK" or "OMPI_COMM_WORLD_RANK"
+  Launcher launcher = Launcher::kTorchrun;  // whose variables these are
+  std::string variable;                     // that has the rank, such as "RANK" or "OMPI_COMM_WORLD_RANK"
 
+  // Whether all ranks are on this host, as far as it is known.
   bool all_here() const { return local_size == size; }
 };
 
@@ -41,11 +43,12 @@ struct LaunchedRank {
 // them number the ranks of a world of the same size in two ways. Pure.
 std::optional<LaunchedRank> DiscoverRank(const EnvironmentLookup& lookup);
 
+// How ConnectFromEnvironment() connects.
 struct ConnectOptions {
-  std::chrono::duration<double> timeout = std::chrono::seconds(60);
+  std::chrono::duration<double> timeout = std::chrono::seconds(60);  // of the meeting and of every collective
 };
 
-// The secret by which the ranks of a job know each other.
+// The environment variable that has the secret by which the ranks of a job know each other.
 constexpr const char* kTokenVariable = "SWARMSYNC_TOKEN";
 
 // The group that this process was launched into; a world of one when no launcher is seen. The ranks meet at

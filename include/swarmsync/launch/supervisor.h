@@ -21,31 +21,34 @@ struct WorkerCommand {
   std::filesystem::path log;                                     // gets its standard output and error
 };
 
-// The commands of a run's workers on this host. They meet through a file in `rendezvous_directory`. Pure.
+// The workers of a run, all of them on this host.
 struct LocalPlan {
-  std::vector<std::string> arguments;
-  int workers = 1;
-  int threads_per_worker = 1;
-  std::filesystem::path rendezvous_directory;
-  bool survives = false;  // the loss of workers (SupervisedWorld, in the same directory)
-  std::function<std::filesystem::path(int rank)> log;
-  double started = 0;  // when the command began, for the workers' accounts
+  std::vector<std::string> arguments;          // of every worker; arguments[0]: the program's path
+  int workers = 1;                             // how many to start
+  int threads_per_worker = 1;                  // of OpenMP and OpenBLAS
+  std::filesystem::path rendezvous_directory;  // that only this user can read; for this run alone
+  bool survives = false;                       // the loss of workers (SupervisedWorld, in the same directory)
+  std::function<std::filesystem::path(int rank)> log;  // WorkerCommand::log of each
+  double started = 0;                                  // when the command began, for the workers' accounts
 };
+// The commands of these workers, by rank. They meet through a file in `rendezvous_directory`. Pure.
 std::vector<WorkerCommand> PlanLocalWorkers(const LocalPlan& plan);
 
-// The environment variables through which a worker hears of its supervisor.
-constexpr const char* kStatusFdVariable = "SWARMSYNC_STATUS_FD";  // where status lines go
-constexpr const char* kStartedVariable = "SWARMSYNC_STARTED";     // LocalPlan::started
-constexpr const char* kStoreVariable = "SWARMSYNC_STORE";         // the rendezvous file
-constexpr const char* kWorldVariable = "SWARMSYNC_WORLD";         // SupervisedWorld's directory
-constexpr const char* kJoinsVariable = "SWARMSYNC_JOINS";         // "1": the others are training already
+// The environment variable by which a worker hears of its supervisor: the number of the file descriptor that
+// status lines go to.
+constexpr const char* kStatusFdVariable = "SWARMSYNC_STATUS_FD";
+constexpr const char* kStartedVariable = "SWARMSYNC_STARTED";  // likewise: LocalPlan::started
+constexpr const char* kStoreVariable = "SWARMSYNC_STORE";      // likewise: the rendezvous file
+constexpr const char* kWorldVariable = "SWARMSYNC_WORLD";      // likewise: SupervisedWorld's directory, or ""
+constexpr const char* kJoinsVariable = "SWARMSYNC_JOINS";      // likewise: "1": the others train already
 
 // What a worker told that waits for the next generation of the world.
 struct WaitsForWorld {
-  int generation;
-  std::string why;
+  int generation;   // that it leaves; it waits for one behind it
+  std::string why;  // what made it leave; "" from one that was started
 };
 
+// What the supervisor asks its caller, on the thread of Supervise().
 struct SupervisorHooks {
   // A status line that a worker wrote; what it says of waiting, if anything. Throws nothing.
   std::function<std::optional<WaitsForWorld>(int worker, std::string_view line)> on_status;
@@ -56,7 +59,7 @@ struct SupervisorHooks {
 // How a run goes on when workers are lost.
 struct Survival {
   std::filesystem::path directory;  // SupervisedWorld's
-  Membership::Rules rules;
+  Membership::Rules rules;          // of which `workers` is the number of commands
 };
 
 // Starts the workers (index = worker) and waits until all have ended. When one fails, or this process gets

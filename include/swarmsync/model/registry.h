@@ -13,15 +13,16 @@ namespace swarmsync {
 
 // What an image classifier is made for.
 struct ModelInput {
-  std::int64_t channels = 1;
-  std::int64_t height = 28;
-  std::int64_t width = 28;
-  std::int64_t classes = 10;
+  std::int64_t channels = 1;  // of an image
+  std::int64_t height = 28;   // in pixels
+  std::int64_t width = 28;    // in pixels
+  std::int64_t classes = 10;  // how many logits it gives
 };
 
 // A network from images [N, C, H, W] to logits [N, classes].
 class ImageClassifier : public torch::nn::Module {
  public:
+  // images: normalized, where the parameters are. Returns the logits, there too.
   virtual at::Tensor forward(const at::Tensor& images) = 0;
 
   // Whether every forward of a batch of one size makes the same kernels with the same arguments, so that it
@@ -38,6 +39,8 @@ class ImageClassifier : public torch::nn::Module {
 // the registry is shared; Make() may then be called from any thread.
 class ModelRegistry {
  public:
+  // Makes a model with initial weights from libtorch's default generator. Throws UsageError for an input that
+  // it cannot take.
   using Factory = std::function<std::shared_ptr<ImageClassifier>(const ModelInput&)>;
 
   // The registry with the models of this library: lenet5, mlp, resnet8, resnet18, resnet20, vgg11.
@@ -52,6 +55,7 @@ class ModelRegistry {
   // they are.
   std::shared_ptr<ImageClassifier> Make(const std::string& name, const ModelInput& input) const;
 
+  // Those that have been registered, in the order of the alphabet.
   std::vector<std::string> names() const;
 
  private:

@@ -29,6 +29,7 @@ namespace swarmsync {
 // device, and the float32 buffers too; anything else is a UsageError.
 class FlatParams {
  public:
+  // Where a parameter lies in the flat tensors.
   struct Slot {
     std::string name;                   // the module's name for the parameter, such as "conv1.weight"
     std::int64_t offset;                // first element in the flat tensor, a multiple of 16
@@ -39,6 +40,8 @@ class FlatParams {
     bool trains;                        // whether it wanted a gradient when the FlatParams was made
   };
 
+  // Takes all parameters and float32 buffers of the module and of those within it. Gradients that they have
+  // are kept. Throws UsageError also for a module without parameters.
   explicit FlatParams(torch::nn::Module& module);
   ~FlatParams();
   FlatParams(const FlatParams&) = delete;
@@ -48,6 +51,7 @@ class FlatParams {
   // gradients: for an exchange beside the training.
   std::unique_ptr<FlatParams> Shadow() const;
 
+  // Of the parameters, in the module's order.
   const std::vector<Slot>& slots() const { return slots_; }
   std::int64_t num_params() const { return num_params_; }  // without padding
 
@@ -76,8 +80,9 @@ class FlatParams {
   // clip_grad_norm_ does. One that is not finite stays as it is.
   void ClipGradients(double max_norm);
 
-  // Whether the parameter wants a gradient now, and whether the one that it has is where it belongs.
+  // Whether the parameter wants a gradient now. slot: an index of slots().
   bool Trains(std::size_t slot) const;
+  // Whether it has a gradient, and that in its slot.
   bool HasGradientInPlace(std::size_t slot) const;
 
   // Calls on_gradient(slot) when a backward() has put or added up a gradient, for each parameter that trains

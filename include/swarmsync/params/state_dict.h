@@ -6,13 +6,11 @@
 
 namespace swarmsync {
 
-// What torch.save(module.state_dict(), FILE) writes since PyTorch 1.6: a zip archive of a pickle, which names
-// the tensors, and of their bytes.
-
-// Writes such a file whole or not at all; torch.load() reads it, with weights_only=True too. What the
-// metadata hold is in a record of its own, which PyTorch does not look at. The same content gives the same
-// bytes. Local. Throws UsageError for a tensor of a type that files of weights do not hold (weights.h),
-// RunError when the file cannot be written.
+// Writes, whole or not at all, what torch.save(module.state_dict(), FILE) writes since PyTorch 1.6: a zip
+// archive of a pickle, which names the tensors, and of their bytes. torch.load() reads it, with
+// weights_only=True too. What the metadata hold is in a record of its own, which PyTorch does not look at.
+// The same content gives the same bytes. Local. Throws UsageError for a tensor of a type that files of
+// weights do not hold (weights.h), RunError when the file cannot be written.
 void SaveStateDict(const std::filesystem::path& path, const WeightsFile& content);
 
 // Reads and checks such a file, which PyTorch or SaveStateDict() wrote; the tensors own their memory,

@@ -14,13 +14,14 @@ class Module;
 
 namespace swarmsync {
 
+// Tensors by name, in the order of a file or of a module.
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // What a file of weights holds: tensors by name, in the file's order, and free text by key. The formats are
 // safetensors (safetensors.h) and PyTorch's state dict (state_dict.h).
 struct WeightsFile {
-  NamedTensors tensors;
-  std::map<std::string, std::string> metadata;
+  NamedTensors tensors;                         // when loaded: on the CPU, in memory of their own
+  std::map<std::string, std::string> metadata;  // empty where there is none
 };
 
 // Reads a file of either format, which its first bytes tell, whatever its name is. Local. Throws DataError

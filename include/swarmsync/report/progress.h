@@ -10,14 +10,14 @@ namespace swarmsync {
 
 // Where a training stands.
 struct Progress {
-  std::int64_t step = 0;
-  std::int64_t total_steps = 0;
-  double epoch = 0;               // epochs done, with their fraction
-  double epochs = 0;              // in all
-  double loss = 0;                // mean mini-batch loss since the last report
+  std::int64_t step = 0;         // steps that a worker has made
+  std::int64_t total_steps = 0;  // in all
+  double epoch = 0;              // epochs done, with their fraction
+  double epochs = 0;             // in all
+  double loss = 0;  // mean mini-batch loss of the worker that tells, since the last record of the loss
   double samples_per_second = 0;  // of all workers, evaluation apart
   double exchange_share = 0;      // 0-1, of the time so far, spent in exchanges and in waiting for them
-  double seconds_left = 0;
+  double seconds_left = 0;        // estimated by the pace so far, evaluation included
 };
 
 // How progress is shown: a line that is redrawn, lines, or nothing; `auto` is a bar on a terminal, else
@@ -37,8 +37,10 @@ struct EnumNames<ProgressStyle> {
 // Shows progress on a stream. Not thread-safe. Borrows the stream.
 class ProgressPrinter {
  public:
+  // style: kAuto becomes what suits the stream as it is now.
   ProgressPrinter(std::FILE* stream, ProgressStyle style);
 
+  // Shows it, if the last one was shown some time ago (a bar: 0.1 s, lines: 5 s) or this is of the last step.
   void Show(const Progress& progress);
 
   // A line of its own between two reports. Not shown with ProgressStyle::kNone.
@@ -54,8 +56,10 @@ class ProgressPrinter {
   double last_shown_ = 0;
 };
 
-// The text of a bar that fits into `columns`, and of a plain line. Pure.
+// The text of a bar with facts, or where there is no room for it of facts alone, in less than `columns`.
+// Pure.
 std::string FormatBar(const Progress& progress, int columns);
+// The text of a plain line, without its end. Pure.
 std::string FormatPlain(const Progress& progress);
 
 }  // namespace swarmsync

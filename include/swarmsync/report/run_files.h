@@ -11,20 +11,20 @@ inline constexpr const char* kEventsPrefix = "events.out.tfevents.";
 
 // The files of a run, in its --out directory.
 struct RunFiles {
-  std::filesystem::path directory;
+  std::filesystem::path directory;  // where all of them are
 
-  std::filesystem::path config() const { return directory / "config.json"; }
-  std::filesystem::path workers() const { return directory / "workers.json"; }
-  std::filesystem::path metrics() const { return directory / "metrics.jsonl"; }
-  std::filesystem::path summary() const { return directory / "summary.json"; }
-  std::filesystem::path report() const { return directory / "report.html"; }
-  std::filesystem::path trace() const { return directory / "trace.json"; }
-  std::filesystem::path model() const { return directory / "model.safetensors"; }
-  std::filesystem::path script() const { return directory / "model.pt"; }  // of a TorchScript model
-  std::filesystem::path checkpoints() const { return directory / "checkpoint"; }
-  std::filesystem::path worker_log(int rank) const;
+  std::filesystem::path config() const { return directory / "config.json"; }       // what was asked for
+  std::filesystem::path workers() const { return directory / "workers.json"; }     // who works, and where
+  std::filesystem::path metrics() const { return directory / "metrics.jsonl"; }    // records, one a line
+  std::filesystem::path summary() const { return directory / "summary.json"; }     // the results
+  std::filesystem::path report() const { return directory / "report.html"; }       // a page to look at
+  std::filesystem::path trace() const { return directory / "trace.json"; }         // with TrainConfig::trace
+  std::filesystem::path model() const { return directory / "model.safetensors"; }  // the final one
+  std::filesystem::path script() const { return directory / "model.pt"; }          // of a TorchScript model
+  std::filesystem::path checkpoints() const { return directory / "checkpoint"; }   // CheckpointDirectory
+  std::filesystem::path worker_log(int rank) const;                          // what a worker process prints
   std::filesystem::path trace_parts() const { return directory / "trace"; }  // until trace() is made of them
-  std::filesystem::path trace_part(int worker) const;
+  std::filesystem::path trace_part(int worker) const;                        // a worker's, in trace_parts()
   // Those for TensorBoard that are there, the oldest first.
   std::vector<std::filesystem::path> events() const;
 };

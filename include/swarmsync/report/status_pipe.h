@@ -9,23 +9,26 @@
 
 namespace swarmsync {
 
-// What a worker process tells its supervisor, one JSON object a line through a pipe.
+// Something worth showing to the user.
 struct StatusNote {
-  std::string line;  // something worth showing to the user
+  std::string line;  // without its end
 };
+// The worker has failed, and ends.
 struct StatusFailure {
-  ExitCode code = ExitCode::kRunFailed;
-  std::string message;
+  ExitCode code = ExitCode::kRunFailed;  // what it ends with
+  std::string message;                   // what is wrong, one line
 };
-struct StatusWaiting {  // for a generation of the world behind this one
-  int generation = 0;
-  std::string why;
+// The worker waits for a generation of the world behind this one.
+struct StatusWaiting {
+  int generation = 0;  // that it leaves; 0: it has just been started
+  std::string why;     // what made it leave; "" where nothing did
 };
+// What a worker process tells its supervisor, one JSON object a line through a pipe.
 using Status = std::variant<Progress, StatusNote, StatusFailure, StatusWaiting>;
 
 std::string EncodeStatus(const Status& status);  // one line, without its end
 
-// Throws DataError when the line is not one of EncodeStatus().
+// What that line says. Throws DataError when it is not one of EncodeStatus().
 Status DecodeStatus(std::string_view line);
 
 // Writes a status to a file descriptor. A supervisor that is gone is not an error.

@@ -8,6 +8,7 @@
 
 namespace swarmsync {
 
+// The fitness of who has none: it is never the least.
 constexpr double kNoFitness = std::numeric_limits<double>::infinity();
 
 // The index of the least finite fitness, the lowest index on ties; -1 when none is finite.
@@ -19,11 +20,14 @@ int AnyOf(const std::vector<double>& fitness, std::uint32_t word);
 // worker keeps one; given the same fitnesses, all of them agree on the global best. Pure: no weights here.
 class Bests {
  public:
+  // What an exchange has found to be better than what was remembered.
   struct Verdict {
     bool personal_replaced = false;  // p <- y
     bool global_replaced = false;    // g <- y of the guide
   };
 
+  // Nothing is remembered yet. decay: the rate at which Memory::kDecay worsens a best b, by decay · |b| at
+  // each exchange.
   Bests(Memory memory, double decay) : memory_(memory), decay_(decay) {}
 
   // One exchange: the fitnesses of all workers, which of them this one is, and which is the guide (-1: none).

@@ -15,15 +15,19 @@ namespace swarmsync {
 // copy.
 class InertiaTuner {
  public:
-  static constexpr int kRounds = 8;
-  static constexpr double kLeast = 0.3, kGreatest = 0.9;  // of the first inertias, which are spread evenly
-  static constexpr double kChange = 0.1;                  // at most, up or down
+  static constexpr int kRounds = 8;  // exchanges from one lesson to the next
+  // The least that a first inertia can be; they are spread evenly.
+  static constexpr double kLeast = 0.3, kGreatest = 0.9;  // the greatest
+  static constexpr double kChange = 0.1;                  // of what is learned: at most, up or down
   static constexpr double kCap = 0.95;                    // no inertia is above it
 
+  // The first inertias, which rise with the rank. seed: of the changes; the same on all workers.
   InertiaTuner(int workers, std::uint64_t seed);
 
+  // Who learned from whom.
   struct Lesson {
-    int teacher = -1, pupil = -1;  // ranks; -1 when nobody learns in this exchange
+    // The rank with the best fitness; -1 when nobody learns in this exchange.
+    int teacher = -1, pupil = -1;  // the one with the worst; likewise
   };
   // One exchange. fitness: by rank; what is not finite is the worst.
   Lesson Update(const std::vector<double>& fitness);

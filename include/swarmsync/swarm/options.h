@@ -45,18 +45,25 @@ enum class Guide {
 // (swarm/inertia_tuner.h). Left open, it is the synchronizer's default.
 class Inertia {
  public:
+  // Left open.
   Inertia() = default;
+  // The same number over the whole training. The swarms want it in [0, 1).
   Inertia(double value) : Inertia(value, value) {}
+  // The two numbers between which it goes.
   Inertia(double from, double to) : ends_({from, to}) {}
+  // A worker has its own, which the swarm selects.
   static Inertia Auto();
 
+  // Whether it is left to the synchronizer.
   bool is_open() const { return !ends_ && !adapts_; }
-  bool adapts() const { return adapts_; }
-  bool changes() const { return ends_ && ends_->first != ends_->second; }
-  bool varies() const { return adapts() || changes(); }
-  // These throw when there are no numbers. progress: of the training, 0 to 1.
+  bool adapts() const { return adapts_; }                                  // whether it is `auto`
+  bool changes() const { return ends_ && ends_->first != ends_->second; }  // whether its numbers differ
+  bool varies() const { return adapts() || changes(); }  // whether it is not one number throughout
+  // At the beginning of the training. Throws std::bad_optional_access where there are no numbers, as do to(),
+  // at() and value().
   double from() const { return ends_.value().first; }
-  double to() const { return ends_.value().second; }
+  double to() const { return ends_.value().second; }  // at its end
+  // In between. progress: of the training, 0 to 1.
   double at(double progress) const { return from() + progress * (to() - from()); }
   double value() const { return from(); }  // of one that does not change
 
@@ -72,20 +79,21 @@ class Inertia {
 
 // "0.7", "0.9:0.4" or "auto". Throws UsageError.
 Inertia ParseInertia(std::string_view text);
-std::string ToString(const Inertia& inertia);  // "" when it is open
+// As text, for ParseInertia(); "" when it is left open.
+std::string ToString(const Inertia& inertia);
 
 // The options of the swarms. What is left open has a default for each synchronizer (WithDefaults() in
 // sync/options.h); docs/synchronizers.md says where each comes from.
 struct PsoOptions {
-  Velocity velocity = Velocity::kTotal;
-  Inertia inertia;               // w, in [0, 1)
-  double cognitive = 0.0;        // c1 >= 0, pull to the personal best
-  std::optional<double> social;  // c2 >= 0, pull to the guide
-  double beta = 1.0;             // >= 0: how much more a fitter worker counts in informed-pso-ps's guide
-  RandomScope random = RandomScope::kNone;
-  Guide guide = Guide::kBest;
-  Memory memory = Memory::kCurrent;
-  double memory_decay = 0.05;  // in [0, 1], for Memory::kDecay
+  Velocity velocity = Velocity::kTotal;  // what v holds
+  Inertia inertia;                       // w, in [0, 1)
+  double cognitive = 0.0;                // c1, 0 to 4: pull to the personal best
+  std::optional<double> social;          // c2, 0 to 4: pull to the guide
+  double beta = 1.0;  // 0 to 10^6: how much more a fitter worker counts in informed-pso-ps's guide
+  RandomScope random = RandomScope::kNone;  // how often r1 and r2 are drawn
+  Guide guide = Guide::kBest;               // of pso-ps; a random one wants Memory::kCurrent
+  Memory memory = Memory::kCurrent;         // how long bests are remembered
+  double memory_decay = 0.05;               // in [0, 1], for Memory::kDecay
 };
 
 // Throws UsageError that names the option, the value found and the values allowed.

@@ -14,7 +14,7 @@ namespace swarmsync {
 // size of the model. Local.
 class WeightSketch {
  public:
-  static constexpr std::int64_t kBuckets = 256;
+  static constexpr std::int64_t kBuckets = 256;  // numbers in a sketch
   static constexpr std::uint64_t kSignSeed = 0;  // the same everywhere, or sketches could not be compared
 
   WeightSketch() = default;                              // of the zero vector
@@ -24,12 +24,15 @@ class WeightSketch {
   WeightSketch(const float* values, std::int64_t size, std::int64_t begin);
   explicit WeightSketch(const std::array<double, kBuckets>& buckets) : buckets_(buckets) {}  // made elsewhere
 
+  // The sketch of the sum of the two vectors.
   WeightSketch& operator+=(const WeightSketch& other);
-  WeightSketch& operator-=(const WeightSketch& other);
-  WeightSketch& operator*=(double factor);
+  WeightSketch& operator-=(const WeightSketch& other);  // that of their difference
+  WeightSketch& operator*=(double factor);              // that of the vector times a number
   friend WeightSketch operator-(WeightSketch a, const WeightSketch& b) { return a -= b; }
 
+  // The estimate of the vector's Euclidean norm; not finite where an element is not.
   double Norm() const;
+  // The sketch itself, for sending and saving.
   const std::array<double, kBuckets>& buckets() const { return buckets_; }
 
  private:

@@ -10,7 +10,7 @@ namespace swarmsync {
 // The weights of one parameter tensor of one worker, and the state that goes with them: arrays of `size`
 // floats. A null pointer switches its term off.
 struct ParticleSpan {
-  std::int64_t size = 0;
+  std::int64_t size = 0;      // weights in the tensor
   float* weights = nullptr;   // y, the end of the local steps; becomes x, the new position
   float* velocity = nullptr;  // v; required
   float* start = nullptr;     // x, where the round began; becomes the new position. Velocity::kTotal
@@ -21,11 +21,11 @@ struct ParticleSpan {
 
 // Where a tensor's random factors come from.
 struct RandomFactors {
-  Philox philox{0};
-  RandomScope scope = RandomScope::kNone;
-  std::uint32_t exchange = 0;
-  std::uint32_t rank = 0;
-  std::uint64_t tensor = 0;         // the tensor's number in the model
+  Philox philox{0};                        // of the swarm's seed
+  RandomScope scope = RandomScope::kNone;  // how often they are drawn
+  std::uint32_t exchange = 0;              // the exchange's number, from 0
+  std::uint32_t rank = 0;                  // of the worker
+  std::uint64_t tensor = 0;                // the tensor's number in the model
   std::uint64_t first_element = 0;  // the logical index of the tensor's first weight (FlatParams::Slot)
 };
 

@@ -54,20 +54,21 @@ struct PeerOptions {
   double outer_momentum = 0.9;      // diloco: its Nesterov momentum, in [0, 1)
 };
 
+// What every synchronizer can be told. The same on all ranks, but for the functions.
 struct SyncOptions {
   std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
   std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
                                  // an exchange. 0: unknown, and Finish() ends the training
   std::int64_t warmup_steps = 0;  // as many steps at the start exchange gradients, as ssgd does; the rounds
                                   // begin after them (post-local SGD)
-  std::uint64_t seed = 0;         // of the random factors
+  std::uint64_t seed = 0;         // of all that the algorithm draws
   double local_momentum = 0;  // of the local optimizer, in [0, 1): inertia and slow_beta, left open, are less
                               // where it has one
-  PsoOptions swarm;
-  PeerOptions peers;
-  Fitness fitness = Fitness::kTrainLoss;
-  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
-  BuffersAtSync buffers = BuffersAtSync::kAverage;
+  PsoOptions swarm;           // of pso-ps, informed-pso-ps and leader
+  PeerOptions peers;          // of easgd, slowmo and diloco
+  Fitness fitness = Fitness::kTrainLoss;                    // what a worker's fitness is
+  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;  // of the local optimizer's state
+  BuffersAtSync buffers = BuffersAtSync::kAverage;          // of the module's float buffers
   Wire wire = Wire::kFp32;   // of weights and gradients; buffers and momenta travel whole
   std::int64_t overlap = 0;  // an exchange runs while the next steps are made and is applied so many steps
                              // late, or at Drain(); at most the period. 0: at once
@@ -93,8 +94,10 @@ struct SyncOptions {
                                   // round's fitness when there is none
 };
 
-// These throw a UsageError that names the option, the value found and the values allowed.
+// Throws UsageError that names the option, the value found and the values allowed. workers: of the world, or
+// groups, for the limit of elastic_alpha.
 void Validate(const PeerOptions& options, int workers);
+// The same for SyncOptions::final_average, which is from 0 to 1000.
 void ValidateFinalAverage(double power);
 
 // The names that MakeSynchronizer() knows.

@@ -17,6 +17,7 @@ namespace swarmsync {
 // Each call runs every worker on a thread of its own and returns when all are done. Local, not thread-safe.
 class Replay {
  public:
+  // The weights of all tensors, one after another, without padding.
   using Vector = std::vector<float>;
 
   // tensor_sizes: the lengths of the parameter tensors, which matter to RandomScope::kTensor alone; their sum
@@ -31,7 +32,7 @@ class Replay {
   // UsageError for numbers of workers or elements that do not fit.
   void Round(const std::vector<Vector>& displacements, const std::vector<double>& fitness);
 
-  int workers() const;
+  int workers() const;                               // how many there are
   std::vector<Vector> positions() const;             // by rank
   Vector FinalModel();                               // what the synchronizer names as final
   const Synchronizer& synchronizer(int rank) const;  // its records

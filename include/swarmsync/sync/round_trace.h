@@ -26,14 +26,15 @@ struct RoundTrace {
 
 // What all ranks saw of it together.
 struct RoundRecord {
-  std::int64_t round = 0;
+  std::int64_t round = 0;       // counted from 1, as Synchronizer::rounds()
   std::int64_t step = 0;        // of rank 0
-  std::vector<double> fitness;  // by rank; NaN for one that could not guide
+  std::vector<double> fitness;  // by rank; as RoundTrace::fitness
   int best = -1;                // the rank with the least finite fitness
   double improvement = 0;       // of the least fitness so far, 0 when this round found no better
   double spread = 0;            // root mean square distance of the workers' y from their mean
-  double displacement = 0;      // means over the workers
-  double pull = 0, move = 0;
+  double displacement = 0;      // mean over the workers of RoundTrace::displacement
+  // Mean over the workers of RoundTrace::pull.
+  double pull = 0, move = 0;    // likewise of RoundTrace::move
   double seconds = 0;           // mean over all ranks
   double bytes = 0;             // sent by a worker, the mean
   std::vector<int> left_out;    // ranks
@@ -46,6 +47,7 @@ class RoundRecorder {
   // traces: of one round, by rank. A worker that has finished or was left out counts in no mean.
   RoundRecord Combine(const std::vector<RoundTrace>& traces);
 
+  // The least fitness so far, which all workers hold alike.
   void VisitState(StateVisitor& state);
 
  private:

@@ -31,17 +31,17 @@ class MomentaMean;
 // When a rank stood in front of a collective operation and how long it took, waiting included, by the clock
 // of base/clock.h.
 struct SyncSpan {
-  double arrival;
-  double seconds;
+  double arrival;      // MonotonicSeconds() when it came
+  double seconds;      // until the operation was over
   int group_size = 0;  // of the ranks that stand there: so many that follow each other; 0: all
 };
 
-// What an exchange found, for those who want to look inside. Fitness: by rank, infinite for a worker that has
-// finished; empty for synchronizers that use none.
+// What an exchange found, for those who want to look inside.
 struct ExchangeRecord {
-  std::vector<double> fitness;
-  int guide = -1;
-  bool guide_moved = false;
+  std::vector<double> fitness;  // by rank; kNoFitness of one that has finished, NaN of one that could not
+                                // guide; empty for synchronizers that use none
+  int guide = -1;            // the rank that was chosen to pull to, or for informed-pso-ps the best; -1: none
+  bool guide_moved = false;  // whether it brought the point that all are pulled to; else that stays as it was
   std::vector<int> left_out;  // by the guard
 };
 
@@ -66,8 +66,8 @@ class Synchronizer {
   Synchronizer(const Synchronizer&) = delete;
   Synchronizer& operator=(const Synchronizer&) = delete;
 
-  virtual std::string_view name() const = 0;
-  std::int64_t period() const { return options_.period; }
+  virtual std::string_view name() const = 0;               // of the algorithm, as MakeSynchronizer() takes it
+  std::int64_t period() const { return options_.period; }  // steps in a round; 1 for ssgd
 
   // Says that a backward() comes next, as the last one before Step(), and that zero_grad() has been called.
   // Where gradients are exchanged they are then sent while it runs, in buckets, each once all its gradients
@@ -85,11 +85,13 @@ class Synchronizer {
   // Throws UsageError after the last step.
   void Step(torch::optim::Optimizer& optimizer, const at::Tensor& loss);
 
-  // The two halves of Step(), for who has an optimizer that is not libtorch's: in front of its step, and
-  // behind it, by turns. Collective where Step() is. They return whether the optimizer is to forget its state
-  // now (MomentumAtSync::kReset, and after the guard has left this worker out). Throw as Step() does, and
-  // UsageError with MomentumAtSync::kAverage.
+  // The first half of Step(), for who has an optimizer that is not libtorch's: to be called in front of its
+  // step, by turns with AfterOptimizer(). Collective where Step() is. Returns whether the optimizer is to
+  // forget its state now (MomentumAtSync::kReset, and after the guard has left this worker out). Throws as
+  // Step() does, and UsageError with MomentumAtSync::kAverage and when it is called twice.
   bool BeforeOptimizer();
+  // The second half, behind the optimizer's step. loss: as for Step(). Collective, and returns, as the first.
+  // Throws UsageError without a first half.
   bool AfterOptimizer(const at::Tensor& loss);
 
   // Ends this worker's part: exchanges a last partial round, then takes part in the others' exchanges,
@@ -109,18 +111,20 @@ class Synchronizer {
   // far away where each begins as the one before lands. The same on all ranks. Local.
   std::int64_t quiet_at() const;
 
-  // The parts of Step(), for who drives rounds by hand: with any weights and fitnesses, no data and no loss
-  // (sync/replay.h does so for all workers at once). The optimizer's state is not touched. Collective for the
-  // synchronizers that exchange there.
-  void OnGradients();             // after backward(), before the optimizer's step: ssgd's exchange
-  void Exchange(double fitness);  // after the local steps of a round: the others' exchange. ssgd, after each
-                                  // step, takes note of the weights for the average, if there is to be one
+  // What Step() does with gradients, for who drives rounds by hand: with any weights and fitnesses, no data
+  // and no loss (sync/replay.h does so for all workers at once). After backward(), before the optimizer's
+  // step: the exchange of ssgd, and of all in their warm-up. Collective for those that exchange there.
+  void OnGradients();
+  // The same for the end of a round, after its local steps: the exchange of the others. ssgd, after each
+  // step, takes note of the weights for the average, if there is to be one. The optimizer's state is not
+  // touched. Collective for the synchronizers that exchange there.
+  void Exchange(double fitness);
 
   // The model to evaluate and keep: "mean of the workers", "center" or "replica"; with
   // SyncOptions::final_average, "average over the rounds of the ..." this.
   std::string final_model() const;
-  // Writes its weights to `weights` (like FlatParams::weights()) and its buffers, which are the mean of the
-  // workers', to `buffers` (like FlatParams::buffers()), the same on all ranks. Collective.
+  // Writes the weights of that model to `weights` (like FlatParams::weights()) and its buffers, which are the
+  // mean of the workers', to `buffers` (like FlatParams::buffers()), the same on all ranks. Collective.
   void WriteFinalModel(const at::Tensor& weights, const at::Tensor& buffers);
 
   // The whole state of a training but for the optimizer's (checkpoint/state.h), the module's other buffers
@@ -133,7 +137,7 @@ class Synchronizer {
   // After a CommError, with SyncOptions::commit: whether all that an exchange of weights brings has arrived,
   // so that other ranks may have applied it; if one has, those that go on together must. Local.
   bool prepared() const { return pending_.has_value() && pending_->collected; }
-  // Applies it. Local.
+  // Applies the exchange that is prepared(). Local.
   void ApplyPrepared();
 
   // How many exchanges of weights this rank has applied. Local.
@@ -147,9 +151,11 @@ class Synchronizer {
   // whose steps take another part of the data. The same on all ranks. Local.
   void CountFrom(std::int64_t steps);
 
-  std::int64_t steps() const { return steps_; }
+  std::int64_t steps() const { return steps_; }                 // made so far, or what CountFrom() said
   std::int64_t steps_of_round() const { return round_steps_; }  // since the last exchange began
+  // Exchanges in which somebody worked, those of gradients included. The same on all ranks.
   std::int64_t rounds() const { return rounds_; }
+  // What the last exchange found; all defaults after one of gradients. Not while one is under way (Drain()).
   const ExchangeRecord& last_exchange() const { return record_; }
 
   // The time of every exchange since the last call of this function; none without SyncOptions::trace.
@@ -168,17 +174,18 @@ class Synchronizer {
     kLeftOut,   // the guard found it far out: brings nothing, and goes on from the guide with no velocity
     kFinished,  // has no batches any more: is there, but brings nothing
   };
+  // What this rank brings to an exchange.
   struct Turn {
-    double fitness;  // NaN where the weights are not finite
-    Role role;
+    double fitness;                                            // NaN where the weights are not finite
+    Role role;                                                 // whether it brings anything
     double judged = std::numeric_limits<double>::quiet_NaN();  // the loss that the guard looks at
+    // Whether its weights and its fitness count.
     bool works() const { return role == Role::kWorks; }
   };
-  // An exchange of weights, in two parts. Collect() brings all that is needed into memory of its own and
-  // leaves the weights and what the algorithm remembers as they are; returns how many ranks worked.
-  // Collective.
+  // The first part of an exchange of weights: brings all that is needed into memory of its own and leaves the
+  // weights and what the algorithm remembers as they are; returns how many ranks worked. Collective.
   virtual int Collect(const Turn& turn) = 0;
-  // Changes both, where anybody worked. Local.
+  // The second part: changes both. Called where anybody worked; workers: how many. Local.
   virtual void Apply(const Turn& turn, int workers) = 0;
   // The inertia of this worker; NaN for synchronizers that have none. Local.
   virtual double inertia() const { return std::numeric_limits<double>::quiet_NaN(); }
@@ -209,13 +216,15 @@ class Synchronizer {
   double progress() const;
   // Waits for an exchange that is under way, whatever becomes of it: what an algorithm does before it goes.
   void AwaitExchange();
-  // How many of these have not finished.
+  // How many ranks have not finished, by what GatherFitness() gave.
   static int CountWorking(const std::vector<double>& fitness);
 
+  // The weights that are exchanged, as they were given: with an overlap not the model's own.
   FlatParams& params() { return params_; }
+  // What the algorithm talks through: with groups, its ranks are the groups.
   Communicator& comm() { return comm_; }
-  const SyncOptions& options() const { return options_; }
-  ExchangeRecord& record() { return record_; }
+  const SyncOptions& options() const { return options_; }  // with what was left open filled in
+  ExchangeRecord& record() { return record_; }             // of this exchange, for Collect() to fill
 
  private:
   friend std::unique_ptr<Synchronizer> MakeSynchronizer(std::string_view name,

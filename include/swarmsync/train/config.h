@@ -14,6 +14,7 @@
 
 namespace swarmsync {
 
+// What the workers of one machine are: processes that the tool starts, or threads of it.
 enum class Backend { kProcesses, kThreads };
 template <>
 struct EnumNames<Backend> {
@@ -22,7 +23,7 @@ struct EnumNames<Backend> {
       {{Backend::kProcesses, "processes"}, {Backend::kThreads, "threads"}}};
 };
 
-// How ranks that a launcher has started talk.
+// How ranks that a launcher has started talk: through ConnectFromEnvironment(), or an MPI (comm/mpi.h).
 enum class Transport { kGloo, kMpi };
 template <>
 struct EnumNames<Transport> {
@@ -31,6 +32,7 @@ struct EnumNames<Transport> {
       {{Transport::kGloo, "gloo"}, {Transport::kMpi, "mpi"}}};
 };
 
+// The local optimizer: SGD, with or without momentum, or AdamW.
 enum class OptimizerKind { kSgd, kAdamW };
 template <>
 struct EnumNames<OptimizerKind> {
@@ -39,7 +41,8 @@ struct EnumNames<OptimizerKind> {
       {{OptimizerKind::kSgd, "sgd"}, {OptimizerKind::kAdamW, "adamw"}}};
 };
 
-// The numbers that forward and backward compute in; the weights and their updates are in float in any case.
+// Mixed precision: whether forward and backward compute in float or, where that does no harm, in bfloat16.
+// The weights and their updates are in float in any case.
 enum class Amp { kNone, kBf16 };
 template <>
 struct EnumNames<Amp> {
@@ -61,7 +64,8 @@ struct EnumNames<MemoryFormat> {
 };
 
 // Whether forward and backward are recorded as a CUDA graph. Automatic: on a GPU, for models whose forward is
-// the same each time (ImageClassifier::repeats_itself), as that of all built-in ones is.
+// the same each time (ImageClassifier::repeats_itself), as that of all built-in ones is; not for so many
+// threads that they would have to share streams.
 enum class CudaGraph { kAuto, kOn, kOff };
 template <>
 struct EnumNames<CudaGraph> {
@@ -73,75 +77,76 @@ struct EnumNames<CudaGraph> {
 // Everything that `swarmsync train` can be told: a member for each flag (train/config_fields.h has their
 // names and explanations, and is the only place that lists them).
 struct TrainConfig {
-  std::string dataset = "mnist";
-  std::string data_dir;         // "": DefaultDataDir()
-  std::int64_t image_size = 0;  // 0: the size that most images have
-  Augmentation augment = Augmentation::kNone;
-  std::int64_t loader_threads = 1;
-  std::int64_t validation = 0;
-  Sharding shard;
-  std::vector<double> label_noise;  // by rank; empty: none
-  std::string model = "lenet5";
-  std::string init;  // a file of the weights to begin with; "": the model's own
+  std::string dataset = "mnist";               // as OpenDataset() takes it
+  std::string data_dir;                        // "": DefaultDataDir()
+  std::int64_t image_size = 0;                 // 0: the size that most images have
+  Augmentation augment = Augmentation::kNone;  // of the training images
+  std::int64_t loader_threads = 1;  // of each worker, that read mini-batches ahead; 0: none reads ahead
+  std::int64_t validation = 0;      // training samples to hold out and evaluate on
+  Sharding shard;                   // of the training samples
+  std::vector<double> label_noise;  // by rank, the part of its labels that is drawn at random; empty: none
+  std::string model = "lenet5";     // as ModelRegistry::Make() takes it
+  std::string init;                 // a file of the weights to begin with; "": the model's own
 
-  OptimizerKind optimizer = OptimizerKind::kSgd;
-  double lr = 0.1;
-  std::vector<double> worker_lr;  // by rank; empty: lr for all
-  double momentum = 0;
-  bool nesterov = false;
-  double weight_decay = 0;
-  bool decay_all = false;
-  Schedule schedule;
-  double lr_warmup = 0;  // epochs
-  double label_smoothing = 0;
-  double clip_grad_norm = 0;
-  std::int64_t epochs = 0;  // 0: not given; 5 when steps is not given either
-  std::int64_t steps = 0;   // 0: not given
-  std::int64_t batch_size = 64;
-  std::int64_t accumulate = 1;
-  Amp amp = Amp::kNone;
+  OptimizerKind optimizer = OptimizerKind::kSgd;  // of each worker
+  double lr = 0.1;                                // learning rate, at least 0
+  std::vector<double> worker_lr;                  // by rank; empty: lr for all
+  double momentum = 0;                            // of SGD, in [0, 1)
+  bool nesterov = false;                          // that momentum is Nesterov's
+  double weight_decay = 0;                        // of parameters of two dimensions or more; at least 0
+  bool decay_all = false;                         // of all parameters, biases and BatchNorm's too
+  Schedule schedule;                              // of the learning rate
+  double lr_warmup = 0;                           // epochs in which the learning rate rises from 0
+  double label_smoothing = 0;    // in [0, 1): the part of a label that is spread over all classes
+  double clip_grad_norm = 0;     // greatest norm of the gradient; 0: any
+  std::int64_t epochs = 0;       // 0: not given; 5 when steps is not given either
+  std::int64_t steps = 0;        // 0: not given
+  std::int64_t batch_size = 64;  // samples in a mini-batch of one worker
+  std::int64_t accumulate = 1;   // parts that a mini-batch goes through the model in, 1 to batch_size
+  Amp amp = Amp::kNone;          // of forward and backward
 
-  std::string sync = "pso-ps";
-  std::int64_t period = 16;
-  std::int64_t sync_warmup_steps = 0;
-  PsoOptions swarm;
-  Fitness fitness = Fitness::kTrainLoss;
-  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;
-  BuffersAtSync buffers = BuffersAtSync::kAverage;
-  Wire wire = Wire::kFp32;
-  std::int64_t overlap = 0;       // steps
-  std::int64_t group_size = 1;    // workers
-  std::int64_t group_period = 0;  // 0: a quarter of the period
-  double bucket_mb = 4;           // of gradients, in millions of bytes
-  std::int64_t recalibrate = 0;   // mini-batches
-  std::optional<double> final_average;
-  bool guard = false;
-  PeerOptions peers;
+  std::string sync = "pso-ps";            // one of SynchronizerNames()
+  std::int64_t period = 16;               // local steps between two exchanges; no part for ssgd
+  std::int64_t sync_warmup_steps = 0;     // that exchange gradients, before the rounds begin
+  PsoOptions swarm;                       // of pso-ps, informed-pso-ps and leader
+  Fitness fitness = Fitness::kTrainLoss;  // what a worker's fitness is
+  MomentumAtSync momentum_at_sync = MomentumAtSync::kKeep;  // of the optimizer's state
+  BuffersAtSync buffers = BuffersAtSync::kAverage;          // of BatchNorm's statistics
+  Wire wire = Wire::kFp32;                                  // of weights and gradients
+  std::int64_t overlap = 0;                                 // steps that are made beside an exchange; 0: none
+  std::int64_t group_size = 1;                              // workers that are one for the synchronizer
+  std::int64_t group_period = 0;        // steps between their own averages; 0: a quarter of the period
+  double bucket_mb = 4;                 // of gradients, in millions of bytes
+  std::int64_t recalibrate = 0;         // mini-batches that renew the final model's statistics; 0: none
+  std::optional<double> final_average;  // SyncOptions::final_average
+  bool guard = false;                   // leave workers that are far out, out (swarm/guard.h)
+  PeerOptions peers;                    // of easgd, slowmo and diloco
 
-  std::int64_t workers = 4;
-  Backend backend = Backend::kProcesses;
-  std::string device = "auto";
-  MemoryFormat memory_format = MemoryFormat::kAuto;
-  CudaGraph cuda_graph = CudaGraph::kAuto;
-  std::int64_t threads_per_worker = 0;  // 0: the cores divided by the workers, at least 1
-  double timeout = 60;
-  Transport transport = Transport::kGloo;
-  Link link;
-  std::int64_t min_workers = 0;  // 0: 1 where the loss of workers can be survived, else all of them
-  std::int64_t max_restarts = 3;
+  std::int64_t workers = 4;               // to start, 1 to 4096; under a launcher its number of ranks
+  Backend backend = Backend::kProcesses;  // of those that are started
+  std::string device = "auto";            // or cpu, cuda, cuda:I
+  MemoryFormat memory_format = MemoryFormat::kAuto;  // of images and convolutions
+  CudaGraph cuda_graph = CudaGraph::kAuto;           // of forward and backward
+  std::int64_t threads_per_worker = 0;               // 0: the cores divided by the workers, at least 1
+  double timeout = 60;                     // seconds, of any wait for another worker; above 0, at most 10^6
+  Transport transport = Transport::kGloo;  // of launched ranks
+  Link link;                               // to emulate; by default none
+  std::int64_t min_workers = 0;            // 0: 1 where the loss of workers can be survived, else all of them
+  std::int64_t max_restarts = 3;           // of lost workers, in the whole run
 
-  std::uint64_t seed = 0;
-  std::string out;  // "": a new directory under runs/
-  bool overwrite = false;
-  bool trace = false;
-  std::int64_t log_every = 50;
-  std::int64_t checkpoint_every = 0;  // rounds; 0: never
-  std::int64_t check_replicas = 64;   // rounds; 0: never
+  std::uint64_t seed = 0;             // of weights, order of the data and the swarm
+  std::string out;                    // "": a new directory under runs/
+  bool overwrite = false;             // replace an earlier run in `out`
+  bool trace = false;                 // write trace.json: what each worker did when
+  std::int64_t log_every = 50;        // steps between two records of the loss, at least 1
+  std::int64_t checkpoint_every = 0;  // rounds from one checkpoint to the next; 0: none is written
+  std::int64_t check_replicas = 64;   // rounds between two comparisons of what all hold alike; 0: none
   std::string resume;                 // the directory of the run to go on with; "": none
-  bool quiet = false;
-  ProgressStyle progress = ProgressStyle::kAuto;
+  bool quiet = false;                 // print nothing but errors
+  ProgressStyle progress = ProgressStyle::kAuto;  // how it is shown
 };
 
+// The length of a training for which neither epochs nor steps are given.
 constexpr std::int64_t kDefaultEpochs = 5;
 
 // Checks every value that can be checked without the data. Throws UsageError: flag, value found, values
@@ -151,8 +156,9 @@ void Validate(const TrainConfig& config);
 // What a synchronizer is told of the configuration: all but what only a worker knows.
 SyncOptions SyncOptionsOf(const TrainConfig& config);
 
-// config.json: the flags' names with underscores. Reading throws DataError for what it does not know.
+// The text of config.json: a member for each flag, whose name has underscores in place of dashes.
 std::string ToJsonText(const TrainConfig& config);
+// What such a text says; what it does not name has its default. Throws DataError for what it does not know.
 TrainConfig FromJsonText(const std::string& text);
 
 }  // namespace swarmsync

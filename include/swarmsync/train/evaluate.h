@@ -9,10 +9,11 @@
 
 namespace swarmsync {
 
+// How good a model is on some samples.
 struct Evaluation {
-  double loss = 0;      // mean cross entropy
-  double accuracy = 0;  // 0-1
-  std::int64_t samples = 0;
+  double loss = 0;           // mean cross entropy
+  double accuracy = 0;       // 0-1
+  std::int64_t samples = 0;  // how many they were, on all ranks together
 };
 
 constexpr std::int64_t kEvaluationBatch = 250;  // samples that go through the model together

@@ -13,14 +13,15 @@ namespace swarmsync {
 
 // What is needed to use saved weights again, which `train` writes into the metadata of their file.
 struct ModelDescription {
-  std::string name;  // in the registry
-  ModelInput input;
+  std::string name;             // in the registry
+  ModelInput input;             // what it was made for
   Normalization normalization;  // of the images it was trained on
-  std::string dataset;
+  std::string dataset;          // that it was trained on, as OpenDataset() takes it
 };
 
+// A model that can be used again.
 struct SavedModel : ModelDescription {
-  std::shared_ptr<ImageClassifier> model;
+  std::shared_ptr<ImageClassifier> model;  // on the CPU, with its weights
 };
 
 // What a model for these data is made for.

@@ -16,9 +16,9 @@ namespace swarmsync {
 
 // What surrounds one worker of a run.
 struct WorkerContext {
-  Communicator& comm;
-  const ModelRegistry& models;
-  double started = 0;  // MonotonicSeconds() when the command began
+  Communicator& comm;           // of all workers of the run; borrowed
+  const ModelRegistry& models;  // for config.model; borrowed
+  double started = 0;           // MonotonicSeconds() when the command began
   std::function<void(const Status&)>
       tell_status;                   // called by rank 0; and, for a stall, by any thread of any rank
   std::function<void()> check_stop;  // called before every step; throws to stop
@@ -30,10 +30,10 @@ struct WorkerContext {
 
 // Those who train together, until one of them is lost or another joins.
 struct World {
-  std::unique_ptr<Communicator> comm;
-  int generation = 1;  // 1: the first
-  std::string reason;  // why it is not the one before, in words
-  bool last = false;   // too few are left: they write a checkpoint, and end
+  std::unique_ptr<Communicator> comm;  // of its members
+  int generation = 1;                  // 1: the first
+  std::string reason;                  // why it is not the one before, in words
+  bool last = false;                   // too few are left: they write a checkpoint, and end
 };
 
 // How a worker comes from one world to the next. One thread.

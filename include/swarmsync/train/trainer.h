@@ -30,12 +30,14 @@ namespace swarmsync {
 // What the trainer tells while it trains. Called on the thread that trains.
 class TrainObserver {
  public:
+  // An epoch that has been evaluated.
   struct Epoch {
-    double epoch = 0;  // epochs done; a last one may be partial
-    std::int64_t step = 0;
+    double epoch = 0;       // epochs done; a last one may be partial
+    std::int64_t step = 0;  // of a worker, when it was
     double train_loss = 0;  // mean mini-batch loss of the epoch, over all workers
+    // Of the model that would be final now, where there are validation samples.
     std::optional<Evaluation> validation;
-    std::optional<Evaluation> test;
+    std::optional<Evaluation> test;  // likewise, at the end, and where there are none
   };
 
   virtual ~TrainObserver() = default;
@@ -44,6 +46,7 @@ class TrainObserver {
   virtual void OnLoss(std::int64_t /*step*/, double /*epoch*/, double /*mean_loss*/, double /*lr*/) {}
   // Each round, told at the end of its epoch. Not for exchanges of gradients.
   virtual void OnRound(const RoundRecord&, double /*epoch*/) {}
+  // After every epoch's evaluation. Told the same on all ranks.
   virtual void OnEpoch(const Epoch&) {}
   // With TrainerOptions::trace, each thing that this worker does, by rank 0's clock, in no order. Those of an
   // exchange are told at the end of the epoch.
@@ -57,42 +60,44 @@ class TrainObserver {
 
 // How a mini-batch becomes a step.
 struct Recipe {
-  double lr = 0.1;
-  Schedule schedule;
-  double lr_warmup = 0;  // passes over the training set
-  double label_smoothing = 0;
+  double lr = 0.1;              // of this worker, before the schedule
+  Schedule schedule;            // of the learning rate
+  double lr_warmup = 0;         // passes over the training set
+  double label_smoothing = 0;   // the part of a label that is spread over all classes, in [0, 1)
   std::int64_t accumulate = 1;  // parts of a mini-batch that go through the model one after another
-  Amp amp = Amp::kNone;
+  Amp amp = Amp::kNone;         // of forward and backward
   at::MemoryFormat format = at::MemoryFormat::Contiguous;  // of the images
   // Forward and backward are recorded on the GPU, once: the model repeats itself, and the thread's current
   // stream there is not the default one and no other thread's. Without CUDA the trainer throws RunError.
   bool cuda_graph = false;
 };
 
+// What a Trainer is told beside its parts. The same on all ranks, but for what is said to be of this worker.
 struct TrainerOptions {
-  std::int64_t total_steps = 0;  // of one worker; as in SyncOptions
-  std::int64_t log_every = 50;
-  std::int64_t loader_threads = 1;
+  std::int64_t total_steps = 0;     // of one worker; as in SyncOptions
+  std::int64_t log_every = 50;      // steps between two OnLoss(), at least 1
+  std::int64_t loader_threads = 1;  // that read ahead (BatchLoader)
   std::int64_t recalibrate = 0;     // mini-batches of each worker that renew the final model's buffers
   std::int64_t check_replicas = 0;  // rounds between two comparisons of what all workers hold alike; 0: none
-  std::int64_t checkpoint_every = 0;    // rounds; 0: never
-  CheckpointDirectory checkpoints{""};  // where
-  std::map<std::string, std::string> checkpoint_metadata;
+  std::int64_t checkpoint_every = 0;                       // rounds; 0: never
+  CheckpointDirectory checkpoints{""};                     // where
+  std::map<std::string, std::string> checkpoint_metadata;  // of every part of a checkpoint
   bool length_in_steps = false;  // rather than in epochs: what stays when others go on with a training
   std::vector<at::Generator> generators;  // that this worker draws from, and nobody else
   double command_started = 0;             // MonotonicSeconds() then
   bool trace = false;                     // tell what is done when
-  Recipe recipe;
+  Recipe recipe;                          // of each step
   std::function<SentBytes()> bytes_sent = [] { return SentBytes(); };  // by this worker up to now
 };
 
+// What became of a training. Evaluations are of the final model, the same on all ranks.
 struct TrainResult {
-  double epochs = 0;
-  double train_loss = 0;  // of the last epoch
-  Evaluation test;
-  std::optional<Evaluation> validation;
-  Ledger ledger;  // of this rank, without the caller's setup and checkpoint
-  double samples_per_second = 0;
+  double epochs = 0;                     // passes over the training set, with their fraction
+  double train_loss = 0;                 // of the last epoch
+  Evaluation test;                       // on the whole test set
+  std::optional<Evaluation> validation;  // where there are validation samples
+  Ledger ledger;                         // of this rank, without the caller's setup and checkpoint
+  double samples_per_second = 0;         // of all workers, from the first step to the last, evaluation apart
   double wall_seconds = 0;  // since the command began; with those of the runs that this one goes on from
   SentBytes bytes_sent;     // by this worker in training, without evaluation and the final model
   double clock_offset = 0;  // from this rank's clock to rank 0's
@@ -100,16 +105,16 @@ struct TrainResult {
 
 // What a training is made of. All is borrowed.
 struct TrainerParts {
-  ImageClassifier& model;
-  FlatParams& params;  // of the model
-  torch::optim::Optimizer& optimizer;
-  Synchronizer& sync;   // on params; made with SyncOptions::trace
-  Communicator& comm;   // for evaluation and accounts
-  const Dataset& data;  // as this worker sees them
-  ShardedSampler& sampler;
-  const Augmenter& augmenter;      // of the training images
-  const ImageSet& validation_set;  // of which
-  SampleIds validation_ids;        // these are for validation; may be empty
+  ImageClassifier& model;              // on the device that it trains on
+  FlatParams& params;                  // of the model
+  torch::optim::Optimizer& optimizer;  // of the weights of params; the recipe sets its lr
+  Synchronizer& sync;                  // on params; made with SyncOptions::trace
+  Communicator& comm;                  // for evaluation and accounts
+  const Dataset& data;                 // as this worker sees them
+  ShardedSampler& sampler;             // this worker's, of data.train
+  const Augmenter& augmenter;          // of the training images
+  const ImageSet& validation_set;      // of which
+  SampleIds validation_ids;            // these are for validation; may be empty
 };
 
 // The only training loop, on the device of the model's parameters: sampler, data set, augmentation, forward,
@@ -119,6 +124,7 @@ struct TrainerParts {
 // worker.
 class Trainer {
  public:
+  // Sets aside memory for mini-batches, and twice as much as the weights and buffers take. Local.
   Trainer(const TrainerParts& parts, TrainerOptions options);
   ~Trainer();
 
@@ -126,14 +132,15 @@ class Trainer {
   // does not fit, UsageError when the training would be over.
   void Resume(StateLoader& state, TrainObserver& observer);
 
-  // The same from a worker of a world before this one (Survivor): the members agree on where they are and end
-  // the round there. Before Run(). Collective.
+  // Takes the state of a worker of a world before this one: the members agree on where they are and end the
+  // round there. Before Run(). Collective.
   void TakeOver(StateLoader& state, TrainObserver& observer);
 
   // Writes a checkpoint and waits until it is on the disk. Instead of Run(). Collective. Throws RunError.
   void WriteCheckpoint(TrainObserver& observer);
 
-  // When no exchange is under way; the model's own weights are back in their place then. Local.
+  // Goes through the whole state of this worker's training, when no exchange is under way. The model then has
+  // the worker's own weights, not the final ones. Local.
   void VisitState(StateVisitor& state, TrainObserver& observer);
 
   // Trains, and leaves in the model the weights and buffers that the synchronizer names as final, the same on
