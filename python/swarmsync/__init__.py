@@ -252,7 +252,7 @@ class _Swarm(Synchronizer):
 class PsoPs(_Swarm):
     """Particle swarm optimization for parameter synchronization (Ye, Han, Sun, Lv; arXiv 2009.03816).
 
-    A worker is a particle, its weights the position, its loss the fitness (docs/pso-ps.md).
+    A worker is a particle, its weights the position, its loss the fitness (docs/synchronizers/pso-ps.md).
 
     Args, besides those of Synchronizer:
         inertia: w, in [0, 1); "A:B" changes over the training, "auto" lets the swarm choose.
@@ -275,7 +275,7 @@ class PsoPs(_Swarm):
 
 
 class InformedPsoPs(_Swarm):
-    """PSO-PS whose guide is a mean of all workers, weighted by fitness (docs/synchronizers.md).
+    """PSO-PS whose guide is a mean of all workers, weighted by fitness (docs/synchronizers/informed-pso-ps.md).
 
     Args, besides those of Synchronizer: inertia and social as in PsoPs; beta: how much more a fitter worker counts.
     """

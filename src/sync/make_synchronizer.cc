@@ -141,6 +141,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   const PeerOptions& peers = options.peers;
   return fmt::format(
       "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
+      "probe {}, local momentum {}, commit {}, "
       "guard {}, wire {}, overlap {}, groups of {}, group period {}, buckets of {} bytes, velocity {}, "
       "inertia {}, cognitive {}, social {}, random {}, memory "
       "{}, memory decay {}, "
@@ -148,10 +149,11 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "alpha {}, slow beta "
       "{}, outer lr {}, outer momentum {}, swarmsync {} on libtorch {}",
       name, params.num_params(), params.slots().size(), options.period, options.total_steps,
-      options.warmup_steps, options.seed, ToString(options.fitness), options.guard, ToString(options.wire),
-      options.overlap, options.group_size, options.group_period, options.bucket_bytes,
-      ToString(swarm.velocity), ToString(swarm.inertia), swarm.cognitive, swarm.social.value(),
-      ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
+      options.warmup_steps, options.seed, ToString(options.fitness), options.probe ? "given" : "none",
+      options.local_momentum, options.commit, options.guard, ToString(options.wire), options.overlap,
+      options.group_size, options.group_period, options.bucket_bytes, ToString(swarm.velocity),
+      ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
+      ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
       ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
       options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
       peers.outer_lr, peers.outer_momentum, SWARMSYNC_VERSION, TORCH_VERSION);

@@ -12,7 +12,7 @@
 //
 // An exchange is one all-gather of N doubles and, when the global best moved and c2 is not 0 (or the guard
 // may need it), one broadcast of the weights from its finder. What the paper's text leaves open is an option
-// (docs/pso-ps.md).
+// (docs/synchronizers/pso-ps.md).
 //
 // Policies: buffers as `buffers` says; the optimizer's momentum as momentum_at_sync says; a fitness that is
 // not finite never becomes a best, and its worker is pulled like the others. One that the guard leaves out

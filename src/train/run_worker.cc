@@ -461,8 +461,11 @@ void EnterWorld(const World& world, bool begun, const TrainConfig& config, const
   if (!world.last) return;
   std::string kept = "nothing had been trained yet";
   if (begun) {
-    trainer.WriteCheckpoint(recorder);
-    kept = fmt::format("go on from the checkpoint of step {} with --resume {}", sync.steps(), config.out);
+    const std::string failure = trainer.WriteCheckpoint(recorder);
+    kept =
+        failure.empty()
+            ? fmt::format("go on from the checkpoint of step {} with --resume {}", sync.steps(), config.out)
+            : fmt::format("the checkpoint of step {} could not be written: {}", sync.steps(), failure);
   }
   throw Error(ExitCode::kCommunication,
               fmt::format("{} of {} workers are left, and --min-workers is {} ({}); {}", world.comm->size(),

@@ -212,18 +212,22 @@ bool Trainer::CheckpointIsDue() const {
          (quiet == parts_.sync.steps() || quiet > options_.total_steps);
 }
 
-void Trainer::MakeCheckpointer(TrainObserver& observer) {
-  const auto on_failure = [&observer](std::int64_t step, const std::string& reason) {
+void Trainer::MakeCheckpointer(TrainObserver& observer, std::string* failure) {
+  const auto on_failure = [&observer, failure](std::int64_t step, const std::string& reason) {
+    if (failure != nullptr) *failure = reason;
     observer.OnCheckpointFailed(step, reason);
   };
   checkpointer_ = std::make_unique<Checkpointer>(options_.checkpoints, parts_.comm,
                                                  options_.checkpoint_metadata, on_failure);
 }
 
-void Trainer::WriteCheckpoint(TrainObserver& observer) {
-  MakeCheckpointer(observer);
+std::string Trainer::WriteCheckpoint(TrainObserver& observer) {
+  std::string failure;
+  MakeCheckpointer(observer, &failure);
   SaveCheckpoint(observer);
   checkpointer_->Finish();
+  checkpointer_.reset();
+  return failure;
 }
 
 // Between two steps. Training waits for the copy of the state, and for the writing of the one before.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "cli/tool.h"
 #include "support/test_name.h"
 
@@ -185,6 +187,17 @@ TEST_F(SurvivalTest, BelowTheLeastNumberThereIsACheckpointAndExitCodeFour) {
   EXPECT_TRUE(fs::exists(Path("other") / "checkpoint"));
   EXPECT_EQ(Run({"train", "--resume=" + Path("other").string()}).exit_code, 0);
   EXPECT_EQ(ReadJson(Path("other") / "summary.json").at("workers"), 3);
+}
+
+TEST_F(SurvivalTest, ALastCheckpointThatCannotBeWrittenIsNotPromised) {
+  Tool tool(Long("run", {"--max-restarts=0", "--min-workers=2"}), Environment());
+  const std::vector<pid_t> pids = AwaitWorkers(tool, "run");
+  ASSERT_EQ(pids.size(), 3u);
+  kill(pids[1], SIGKILL);
+  AwaitGeneration(tool, "run", 2);
+  std::ofstream(Path("run") / "checkpoint") << "in the way";
+  kill(pids[2], SIGKILL);
+  ExpectOneLine(tool.Wait(), 4, {"1 of 3 workers are left", "could not be written"});
 }
 
 TEST_F(SurvivalTest, WhenNobodyIsLeftItSaysWhy) {

@@ -7,7 +7,7 @@
 
 namespace swarmsync {
 
-// What a particle's velocity means (docs/pso-ps.md).
+// What a particle's velocity means (docs/synchronizers/pso-ps.md).
 enum class Velocity {
   kSwarm,  // the pulls alone:          v <- w v + s,      x <- y + v
   kTotal,  // the whole move of a round: v <- w v + d + s,  x <- x + v

@@ -29,7 +29,7 @@ struct RandomFactors {
   std::uint64_t first_element = 0;  // the logical index of the tensor's first weight (FlatParams::Slot)
 };
 
-// Moves a particle, in one pass over memory (the equations of pso-ps; docs/pso-ps.md):
+// Moves a particle, in one pass over memory (the equations of pso-ps; docs/synchronizers/pso-ps.md):
 //   s = c1 r1 (p - y) + c2 r2 (g - y)
 //   swarm: v <- w v + s,           x <- y + v
 //   total: v <- w v + (y - x) + s,  x <- x + v

@@ -73,7 +73,7 @@ struct SyncOptions {
   std::int64_t overlap = 0;  // an exchange runs while the next steps are made and is applied so many steps
                              // late, or at Drain(); at most the period. 0: at once
   int group_size = 1;  // above 1: so many consecutive ranks, such as those of one host, are one worker for
-                       // the algorithm, which their leader speaks for (docs/synchronizers.md). Divides the
+                       // the algorithm, which their leader speaks for (docs/exchanges.md). Divides the
                        // number of ranks. Finish() then wants total_steps
   std::int64_t group_period = 0;  // local steps between two averages of the weights within a group, at most
                                   // the period; 0: a quarter of it, at least 1

@@ -136,8 +136,9 @@ class Trainer {
   // round there. Before Run(). Collective.
   void TakeOver(StateLoader& state, TrainObserver& observer);
 
-  // Writes a checkpoint and waits until it is on the disk. Instead of Run(). Collective. Throws RunError.
-  void WriteCheckpoint(TrainObserver& observer);
+  // Writes a checkpoint and waits until it is on the disk. Instead of Run(). Returns why it could not
+  // be written, on all ranks; "" when it was. Collective.
+  std::string WriteCheckpoint(TrainObserver& observer);
 
   // Goes through the whole state of this worker's training, when no exchange is under way. The model then has
   // the worker's own weights, not the final ones. Local.
@@ -153,7 +154,7 @@ class Trainer {
   std::int64_t EvaluationStep() const;
   void Reposition(std::int64_t saved_steps_per_epoch);
   std::int64_t Load(StateLoader& state, TrainObserver& observer);
-  void MakeCheckpointer(TrainObserver& observer);
+  void MakeCheckpointer(TrainObserver& observer, std::string* failure = nullptr);
   void CheckReplicas();
   void CountSentBytes();
   bool CheckpointIsDue() const;
