@@ -30,7 +30,7 @@ primary_domain = "cpp"
 
 autodoc_mock_imports = ["torch", "swarmsync._swarmsync"]
 autodoc_typehints = "signature"
-napoleon_custom_sections = [("Args, besides those of Synchronizer", "params_style")]
+napoleon_use_keyword = False
 autodoc_member_order = "bysource"
 
 

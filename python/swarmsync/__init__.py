@@ -62,7 +62,9 @@ class Synchronizer:
         group: a process group whose backend sends tensors on the CPU (gloo or mpi); the default one, if left out.
         total_steps: the step that ends the training with an exchange, if it is known. finish() then does nothing.
 
-    The options that all have, with the defaults of `swarmsync train` (docs/command-line.md):
+    The options that all have, with the defaults of `swarmsync train` (docs/command-line.md), are
+
+    Keyword Args:
         period: local steps between two exchanges (16).
         seed: of random factors.
         buffers: "average", "guide" or "local": what an exchange does with BatchNorm's statistics.
@@ -254,13 +256,16 @@ class PsoPs(_Swarm):
 
     A worker is a particle, its weights the position, its loss the fitness (docs/synchronizers/pso-ps.md).
 
-    Args, besides those of Synchronizer:
+    Beside the arguments of Synchronizer:
+
+    Args:
         inertia: w, in [0, 1); "A:B" changes over the training, "auto" lets the swarm choose.
         cognitive: c1, the pull to a worker's own best.
         social: c2, the pull to the best of all.
         velocity: "total" or "swarm".
         random: how often r1 and r2 are drawn: "none", "round", "tensor" or "element".
-        memory: how long a best is remembered: "current", "historic" or "decay"; memory_decay: how fast it worsens.
+        memory: how long a best is remembered: "current", "historic" or "decay".
+        memory_decay: how fast it worsens with "decay".
     """
 
     _name = "pso-ps"
@@ -277,7 +282,13 @@ class PsoPs(_Swarm):
 class InformedPsoPs(_Swarm):
     """PSO-PS whose guide is a mean of all workers, weighted by fitness (docs/synchronizers/informed-pso-ps.md).
 
-    Args, besides those of Synchronizer: inertia and social as in PsoPs; beta: how much more a fitter worker counts.
+    Beside the arguments of Synchronizer:
+
+    Args:
+        inertia: w, as in PsoPs.
+        social: c2, the pull to the mean.
+        beta: how much more a fitter worker counts in it.
+        random: how often r2 is drawn, as in PsoPs.
     """
 
     _name = "informed-pso-ps"
@@ -293,7 +304,10 @@ class InformedPsoPs(_Swarm):
 class Leader(Synchronizer):
     """A pull to the best worker at every exchange (after Leader SGD, Teng 2019).
 
-    Args, besides those of Synchronizer: social, the pull.
+    Beside the arguments of Synchronizer:
+
+    Args:
+        social: c2, the pull to the best worker.
     """
 
     _name = "leader"
@@ -319,7 +333,10 @@ class Average(Synchronizer):
 class Easgd(Synchronizer):
     """Springs between the workers and a center (Zhang 2015).
 
-    Args, besides those of Synchronizer: elastic_alpha, a worker's step towards the center (0.9 / workers).
+    Beside the arguments of Synchronizer:
+
+    Args:
+        elastic_alpha: a worker's step towards the center (0.9 / workers).
     """
 
     _name = "easgd"
@@ -334,7 +351,11 @@ class Easgd(Synchronizer):
 class SlowMo(Synchronizer):
     """The mean moves with momentum (Wang 2020; with slow_alpha 1 it is BMUF, Chen and Huo 2016).
 
-    Args, besides those of Synchronizer: slow_alpha, the outer step; slow_beta, the outer momentum.
+    Beside the arguments of Synchronizer:
+
+    Args:
+        slow_alpha: the outer step.
+        slow_beta: the outer momentum, in [0, 1).
     """
 
     _name = "slowmo"
@@ -349,7 +370,11 @@ class SlowMo(Synchronizer):
 class DiLoCo(Synchronizer):
     """Outer SGD with Nesterov's momentum on what the workers moved (Douillard 2023).
 
-    Args, besides those of Synchronizer: outer_lr and outer_momentum.
+    Beside the arguments of Synchronizer:
+
+    Args:
+        outer_lr: the learning rate of the outer SGD.
+        outer_momentum: its Nesterov momentum, in [0, 1).
     """
 
     _name = "diloco"
