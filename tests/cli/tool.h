@@ -32,8 +32,12 @@ namespace swarmsync::testing {
 using Arguments = std::vector<std::string>;
 using Variables = std::map<std::string, std::string>;
 
-constexpr double kPatience =
-    120;  // seconds after which a test gives up on a process; none takes nearly so long
+// Seconds after which a test gives up on a process; none takes nearly so long.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kPatience = 480;
+#else
+constexpr double kPatience = 120;
+#endif
 
 inline Arguments operator+(Arguments a, const Arguments& b) {
   a.insert(a.end(), b.begin(), b.end());
