@@ -26,5 +26,9 @@ SWARMSYNC_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export SWARMSYNC_TOKEN
 export SWARMSYNC_SHM_DISABLE=1  # these hosts share their memory, which real ones do not
 ip netns exec "${hosts[1]}" "$start_host" 1 2 2 10.213.1.1 cable "$@" &
-ip netns exec "${hosts[0]}" "$start_host" 0 2 2 10.213.1.1 cable "$@"
-wait $!
+second=$!
+trap 'kill $second 2>/dev/null || true; remove_hosts' EXIT
+status=0
+ip netns exec "${hosts[0]}" "$start_host" 0 2 2 10.213.1.1 cable "$@" || status=$?
+wait $second || status=$?
+exit $status

@@ -43,6 +43,8 @@ int Guarded(const Action& action, const CommandContext& context, const bool& ver
                       static_cast<int>(error.exit_code()));
   } catch (const Interrupted& interrupted) {
     return PrintError(interrupted.what(), 128 + interrupted.signal());
+  } catch (const std::bad_alloc& error) {
+    return PrintError(LineOf(error), kFailed);
   } catch (const std::exception& error) {
     return PrintError(verbose ? error.what() : LineOf(error), kFailed);
   }

@@ -495,9 +495,9 @@ class SupervisedWorlds final : public Worlds {
 int RunAsWorker(const std::string& config_path, const CommandContext& context) {
   const int status_fd = std::stoi(GetEnvironment(kStatusFdVariable).value_or("-1"));
   const double started = std::stod(GetEnvironment(kStartedVariable).value_or("0"));
-  const auto fail = [&](ExitCode code, const std::string& message) {
-    SendStatus(status_fd, StatusFailure{code, message});
-    Say(message);
+  const auto fail = [&](ExitCode code, const std::exception& error) {
+    SendStatus(status_fd, StatusFailure{code, LineOf(error)});
+    Say(error.what());  // in the worker's log: all of it
     // Not exit(): a group that has failed may have threads that never end.
     std::_Exit(static_cast<int>(code));
   };
@@ -526,9 +526,9 @@ int RunAsWorker(const std::string& config_path, const CommandContext& context) {
                         std::nullopt, at::kCPU, /*commits=*/true});
     }
   } catch (const Error& error) {
-    fail(error.exit_code(), error.what());
+    fail(error.exit_code(), error);
   } catch (const std::exception& error) {
-    fail(ExitCode::kRunFailed, LineOf(error));
+    fail(ExitCode::kRunFailed, error);
   }
   return 0;
 }

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <set>
 #include <string_view>
 #include <type_traits>
@@ -39,9 +42,14 @@ const std::set<std::string_view> kFiles{"init"};
 // Numbers whose 0 is "not given".
 const std::set<std::string> kNoZero{"epochs", "steps", "threads-per-worker", "min-workers", "group-period"};
 
-// What is wrong with the text of a number that has no sign; nothing: "".
-std::string RefuseSign(const std::string& text) {
-  return text.rfind('-', 0) == 0 ? fmt::format("{} is negative; give a whole number from 0 on", text) : "";
+// What is wrong with the text of a number from 0 to 2^64 - 1, beyond which the parser wraps around or stops.
+std::string RefuseBeyondUnsigned(const std::string& text) {
+  std::uint64_t number = 0;
+  const bool too_large =
+      std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc::result_out_of_range;
+  if (text.rfind('-', 0) != 0 && !too_large) return "";
+  return fmt::format("{} is {}; give a whole number from 0 to {}", text, too_large ? "too large" : "negative",
+                     std::numeric_limits<std::uint64_t>::max());
 }
 
 // Adds a flag for each field of the configuration.
@@ -76,8 +84,7 @@ struct FlagAdder {
                                : kFiles.count(name) > 0     ? "FILE"
                                                             : "TEXT";
       option->type_name(std::is_same_v<T, std::string> ? text : std::is_integral_v<T> ? "N" : "X");
-      // Without this, -1 wraps around.
-      if constexpr (std::is_unsigned_v<T>) option->check(RefuseSign);
+      if constexpr (std::is_unsigned_v<T>) option->check(RefuseBeyondUnsigned);
     }
     option->group(group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }

@@ -465,7 +465,10 @@ void EnterWorld(const World& world, bool begun, const TrainConfig& config, const
     kept =
         failure.empty()
             ? fmt::format("go on from the checkpoint of step {} with --resume {}", sync.steps(), config.out)
-            : fmt::format("the checkpoint of step {} could not be written: {}", sync.steps(), failure);
+            : fmt::format(
+                  "the checkpoint of step {} could not be written: {}; --resume {} goes on from the one "
+                  "before, if there is one",
+                  sync.steps(), failure, config.out);
   }
   throw Error(ExitCode::kCommunication,
               fmt::format("{} of {} workers are left, and --min-workers is {} ({}); {}", world.comm->size(),

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Runs the commands of the documentation, on data sets of a few hundred images; a command for which no rule below says
-how is an error, and so is a path of the repository that is not there.
+"""Runs the commands of the documentation, on data sets of a few hundred images. A command of the programs below for
+which no rule says how is an error, and so is a path of the repository that is not there. What is not run is counted,
+with the reason.
 
 usage: commands_test.py SOURCE_DIRECTORY BUILD_DIRECTORY [PAGE…]
 """
@@ -29,7 +30,7 @@ RULES = [
     (r"…|\[", "not whole"),
     (r"/shared/|10\.0\.0\.1|eth1|--hostfile", "needs several hosts"),
     (r"^srun\b", "needs a Slurm: tests/cli/launchers_test.cc has one"),
-    (r"^scripts/(quickstart|check|package|docs|install-packages)", "installs and builds; continuous integration runs check"),
+    (r"^scripts/(quickstart|check|package|docs|install-packages|build)", "installs and builds; continuous integration runs check"),
     (r"^(cmake|ninja) .*build/cuda", "needs a GPU"),
     (r"^(cmake|ninja|build/)", "builds: tests/install does, the examples too"),
     (r"^fuzz/run", "lasts ten minutes a fuzzer; ctest reads their inputs"),
@@ -42,7 +43,7 @@ RULES = [
     (r"^swarmsync bench", ON_WHOLE_SETS),
     (r"^swarmsync train --config run.toml", "shows an error: tests/cli/config_file_test.cc"),
     (r"--transport mpi", AS_IT_IS if (build / "tests/mpi_rank").exists() else "is built without MPI"),
-    (r"^torchrun .*python_loop", AS_IT_IS if (build / "python/swarmsync").exists() else "is built without Python"),
+    (r"python_loop", AS_IT_IS if (build / "python/swarmsync").exists() else "is built without Python"),
     (r"^swarmsync\b|^mpirun\b|^torchrun\b|^python3 (net.py|-m torch.distributed.run)|^export\b|^RANK=|^source\b|^examples/",
      AS_IT_IS),
     (r"^OMP_NUM_THREADS=1 mpirun", "is a benchmark of the command before it"),
@@ -77,10 +78,14 @@ def missing_flags(command):
     missing = []
     for one in command.split(" && "):
         words = [word for word in shlex.split(one) if word != "/usr/bin/python3"]
+        if not (source / words[0]).is_file():
+            missing.append(words[0])
+            continue
         help_text = subprocess.run(["/usr/bin/python3", "-B", source / words[0], "--help"], capture_output=True, text=True,
                                    check=False)
         known = help_text.stdout + help_text.stderr
-        missing += [word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known]
+        missing += [word for word in words[1:]
+                    if word.startswith("--") and not re.search(rf"{word.split('=')[0]}(?![\w-])", known)]
         missing += [word for word in words[1:2] if not word.startswith("-") and not re.search(rf"\b{word}\b", known)]
     return missing
 
@@ -119,11 +124,12 @@ def write_data(directory):
 def run(script, directory, data):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SWARMSYNC", "GTEST"))}
     environment.update(
-        PATH=f"{build}:{environment['PATH']}", PYTHONPATH=str(build / "python"), SWARMSYNC_DATA_DIR=str(data),
+        PATH=f"{build}:{environment['PATH']}", SWARMSYNC_DATA_DIR=str(data),
         OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1")
+    # On a Debian python3 is Debian's, whose PyTorch has no torchrun (docs/launchers.md).
     prelude = ("python3() { /usr/bin/python3 \"$@\"; }\n"
                "torchrun() { python3 -m torch.distributed.run --redirects=9:1 --tee=9:1 \"$@\"; }\n")
-    return subprocess.run(["bash", "-euo", "pipefail", "-c", prelude + script + "\nwait"], cwd=directory, env=environment,
+    return subprocess.run(["bash", "-euo", "pipefail", "-c", prelude + script + "\nfor job in $(jobs -p); do wait $job; done"], cwd=directory, env=environment,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
                           check=False)
 
@@ -155,6 +161,8 @@ def main():
             directory.mkdir()
             for part in ("bench", "recipes", "examples"):
                 (directory / part).symlink_to(source / part)
+            (directory / "build").mkdir()
+            (directory / "build/release").symlink_to(build)
             for file, content in re.findall(r"This is `(\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL):
                 (directory / file).write_text(content)
             if "runs/first" in text and "--out runs/first" not in text:
@@ -175,7 +183,7 @@ def main():
                         check(where, command, directory, scratch / "whole")
                     elif rule == AS_IT_IS:
                         script.append(command)
-                for out in re.findall(r"--out (\S+)", "\n".join(script)):
+                for out in re.findall(r"--out (runs/\S+)", "\n".join(script)):
                     shutil.rmtree(directory / out, ignore_errors=True)  # another way to do the same, further up
                 if script:
                     check(f"{name}:{commands[0][0]}", "\n".join(script), directory, scratch / "small")

@@ -83,7 +83,7 @@ Inertia ParseInertia(std::string_view text);
 std::string ToString(const Inertia& inertia);
 
 // The options of the swarms. What is left open has a default for each synchronizer (WithDefaults() in
-// sync/options.h); docs/synchronizers.md says where each comes from.
+// sync/options.h); docs/synchronizers/ says where each comes from.
 struct PsoOptions {
   Velocity velocity = Velocity::kTotal;  // what v holds
   Inertia inertia;                       // w, in [0, 1)

@@ -45,7 +45,7 @@ struct EnumNames<BuffersAtSync> {
        {BuffersAtSync::kLocal, "local"}}};
 };
 
-// The options of the synchronizers that are no swarms. docs/synchronizers.md has the equations.
+// The options of the synchronizers that are no swarms. docs/synchronizers/ has the equations.
 struct PeerOptions {
   double elastic_alpha = 0;         // easgd: a worker's step towards the center; 0: 0.9 / workers
   double slow_alpha = 1;            // slowmo: the outer step; 1 is BMUF
