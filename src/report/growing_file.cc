@@ -22,7 +22,8 @@ void GrowingFile::Append(std::string_view record) {
   errno = 0;
   stream_ << record << std::flush;
   if (!stream_) {
-    throw RunError(fmt::format("cannot write {}: {}; make room, or give another --out", path_.string(),
+    throw RunError(fmt::format("cannot write {}: {}; make room on the disk, or give another --out",
+                               path_.string(),
                                std::strerror(errno != 0 ? errno : EIO)));  // 0: it had failed before
   }
 }

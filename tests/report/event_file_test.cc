@@ -93,7 +93,7 @@ TEST_F(EventFileTest, AnEventIsThereAsSoonAsItIsWritten) {
 TEST_F(EventFileTest, WhatCannotBeWrittenIsARunErrorThatNamesIt) {
   EXPECT_THAT(MessageOf<RunError>([] { GrowingFile("/no/such/place"); }), HasSubstr("/no/such/place"));
   GrowingFile full("/dev/full");
-  EXPECT_THAT(MessageOf<RunError>([&] { full.Append("x"); }), HasSubstr("disk full"));
+  EXPECT_THAT(MessageOf<RunError>([&] { full.Append("x"); }), HasSubstr("No space left on device"));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST_F(JsonFiles, WhatCannotBeWrittenIsARunErrorThatNamesIt) {
 
 TEST_F(JsonFiles, AFullDiskIsARunError) {
   JsonLines lines("/dev/full");
-  EXPECT_THAT(MessageOf<RunError>([&] { lines.Append({{"step", 1}}); }), HasSubstr("disk full"));
+  EXPECT_THAT(MessageOf<RunError>([&] { lines.Append({{"step", 1}}); }), HasSubstr("No space left on device"));
 }
 
 }  // namespace
