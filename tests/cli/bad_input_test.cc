@@ -99,6 +99,7 @@ TEST_F(BadInput, NumbersOutOfRange) {
       {{"--steps=3"}, {"--epochs", "--steps", "one of them"}},  // beside --epochs
       {{"--batch-size=0"}, {"--batch-size is 0", "at least 1"}},
       {{"--seed=-1"}, {"--seed", "-1"}},
+      {{"--seed=99999999999999999999"}, {"--seed", "too large"}},
       {{"--timeout=0"}, {"--timeout is 0", "above 0"}},
       {{"--timeout=1e300"}, {"--timeout", "1e+300", "at most"}},
       {{"--threads-per-worker=0"}, {"--threads-per-worker is 0", "at least 1"}},
