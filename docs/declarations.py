@@ -37,5 +37,6 @@ def of_member(namespace, member):
     name = f"{namespace}::{member.findtext('name')}"
     kind = member.get("kind")
     if kind == "function":
-        name += "(" + ", ".join("".join(parameter.find("type").itertext()) for parameter in member.findall("param")) + ")"
+        types = ["".join(parameter.find("type").itertext()) for parameter in member.findall("param")]
+        name += "(" + ", ".join(types) + ")"
     return f".. doxygen{kind}:: {name}\n"

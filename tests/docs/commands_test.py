@@ -6,6 +6,7 @@ with the reason.
 usage: commands_test.py SOURCE_DIRECTORY BUILD_DIRECTORY [PAGE…]
 """
 
+import collections
 import os
 import pathlib
 import random
@@ -30,7 +31,8 @@ RULES = [
     (r"…|\[", "not whole"),
     (r"/shared/|10\.0\.0\.1|eth1|--hostfile", "needs several hosts"),
     (r"^srun\b", "needs a Slurm: tests/cli/launchers_test.cc has one"),
-    (r"^scripts/(quickstart|check|package|docs|install-packages|build)", "installs and builds; continuous integration runs check"),
+    (r"^scripts/(quickstart|check|package|docs|install-packages|build)",
+     "installs and builds; continuous integration runs check"),
     (r"^(cmake|ninja) .*build/cuda", "needs a GPU"),
     (r"^(cmake|ninja|build/)", "builds: tests/install does, the examples too"),
     (r"^fuzz/run", "lasts ten minutes a fuzzer; ctest reads their inputs"),
@@ -44,7 +46,7 @@ RULES = [
     (r"--config run.toml", "shows an error: tests/cli/config_file_test.cc"),
     (r"--transport mpi", AS_IT_IS if (build / "tests/mpi_rank").exists() else "is built without MPI"),
     (r"python_loop", AS_IT_IS if (build / "python/swarmsync").exists() else "is built without Python"),
-    (r"^swarmsync\b|^mpirun\b|^torchrun\b|^python3 (net.py|-m torch.distributed.run)|^export\b|^RANK=|^source\b|^examples/",
+    (r"^(swarmsync|mpirun|torchrun|export|source)\b|^python3 (net.py|-m torch.distributed.run)|^RANK=|^examples/",
      AS_IT_IS),
     (r"^OMP_NUM_THREADS=1 mpirun", "is a benchmark of the command before it"),
 ]
@@ -81,8 +83,8 @@ def missing_flags(command):
         if not (source / words[0]).is_file():
             missing.append(words[0])
             continue
-        help_text = subprocess.run(["/usr/bin/python3", "-B", source / words[0], "--help"], capture_output=True, text=True,
-                                   check=False)
+        help_text = subprocess.run(["/usr/bin/python3", "-B", source / words[0], "--help"], capture_output=True,
+                                   text=True, check=False)
         known = help_text.stdout + help_text.stderr
         missing += [word for word in words[1:]
                     if word.startswith("--") and not re.search(rf"{word.split('=')[0]}(?![\w-])", known)]
@@ -91,8 +93,9 @@ def missing_flags(command):
 
 
 def to_plan(command):
-    command = re.sub(r"--device cuda(:\d)?|--amp bf16", "", re.sub(r"^for (\w+) in (\S+) .*?; do (.*); done$", r"\1=\2; \3", command))
-    return command + " --dry-run"
+    """A loop once; on the CPU."""
+    once = re.sub(r"^for (\w+) in (\S+) .*?; do (.*); done$", r"\1=\2; \3", command)
+    return re.sub(r"--device cuda(:\d)?|--amp bf16", "", once) + " --dry-run"
 
 
 def write_idx(directory, train, test, pixels):
@@ -121,76 +124,88 @@ def write_data(directory):
     write_cifar(directory / "whole/cifar10", 10000, bytes)
 
 
-def run(script, directory, data):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SWARMSYNC", "GTEST"))}
-    environment.update(
-        PATH=f"{build}:{environment['PATH']}", SWARMSYNC_DATA_DIR=str(data),
-        OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1")
-    # On a Debian python3 is Debian's, whose PyTorch has no torchrun (docs/launchers.md).
-    prelude = ("python3() { /usr/bin/python3 \"$@\"; }\n"
-               "torchrun() { python3 -m torch.distributed.run --redirects=9:1 --tee=9:1 \"$@\"; }\n")
-    return subprocess.run(["bash", "-euo", "pipefail", "-c", prelude + script + "\nfor job in $(jobs -p); do wait $job; done"], cwd=directory, env=environment,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
-                          check=False)
+class Pages:
+    """Runs the commands of pages, each page in a directory of its own, and notes what went wrong."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.failures = []
+        self.counts = collections.Counter()  # by rule
+        write_data(scratch)
+
+    def check(self, page):
+        text, name = page.read_text(), page.relative_to(source)
+        self.failures += [f"{name}: there is no {path}" for path in absent_paths(text)]
+        directory = self.make_checkout(str(name).replace("/", "-"))
+        for file, content in re.findall(r"This is `(\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL):
+            (directory / file).write_text(content)
+        if "runs/first" in text and "--out runs/first" not in text:
+            self.run(name, "swarmsync train --dataset mnist --model lenet5 --out runs/first", directory, "small")
+        for commands in blocks(text):
+            script = [command for line, command in commands
+                      if self.belongs_to_script(f"{name}:{line}", command, directory)]
+            for out in re.findall(r"--out (runs/\S+)", "\n".join(script)):
+                shutil.rmtree(directory / out, ignore_errors=True)  # another way to do the same, further up
+            if script:
+                self.run(f"{name}:{commands[0][0]}", "\n".join(script), directory, "small")
+
+    def make_checkout(self, name):
+        directory = self.scratch / name
+        (directory / "build").mkdir(parents=True)
+        (directory / "build/release").symlink_to(build)
+        for part in ("bench", "recipes", "examples"):
+            (directory / part).symlink_to(source / part)
+        return directory
+
+    def belongs_to_script(self, where, command, directory):
+        """Whether a command runs as it is, with the others of its block; else does with it what its rule says."""
+        rule = how(command)
+        self.counts[rule] += 1
+        if rule is None:
+            self.failures.append(f"{where}: no rule of this test says how to run: {command}")
+        elif rule == ITS_FLAGS:
+            self.failures += [f"{where}: {word} is not in the help of: {command}" for word in missing_flags(command)]
+        elif rule == PLANNED:
+            self.run(where, to_plan(command), directory, "whole")
+        elif rule == ON_WHOLE_SETS:
+            self.run(where, command, directory, "whole")
+        return rule == AS_IT_IS
+
+    def run(self, where, script, directory, sets):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("SWARMSYNC", "GTEST"))}
+        environment.update(
+            PATH=f"{build}:{environment['PATH']}", SWARMSYNC_DATA_DIR=str(self.scratch / sets),
+            OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1")
+        # On a Debian python3 is Debian's, whose PyTorch has no torchrun (docs/launchers.md).
+        script_of_bash = f"""
+            python3() {{ /usr/bin/python3 "$@"; }}
+            torchrun() {{ python3 -m torch.distributed.run --redirects=9:1 --tee=9:1 "$@"; }}
+            {script}
+            for job in $(jobs -p); do wait $job; done"""
+        result = subprocess.run(["bash", "-euo", "pipefail", "-c", script_of_bash], cwd=directory, env=environment,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                timeout=300, check=False)
+        if result.returncode:
+            self.failures.append(f"{where}: code {result.returncode} of: {script}\n    "
+                                 + "\n    ".join(result.stdout.strip().splitlines()[-5:]))
 
 
 def absent_paths(text):
-    for path in re.findall(r"`((?:bench|tests|scripts|examples|src|include|fuzz|docs|recipes|cmake|tools|python)/[\w./-]+)",
-                           text):
+    for path in re.findall(
+            r"`((?:bench|tests|scripts|examples|src|include|fuzz|docs|recipes|cmake|tools|python)/[\w./-]+)", text):
         if not list(source.glob(path.rstrip("./") + "*")):
             yield path
 
 
 def main():
-    failures, counts = [], {}
-
-    def check(where, script, directory, data):
-        result = run(script, directory, data)
-        if result.returncode:
-            failures.append(f"{where}: code {result.returncode} of: {script}\n    "
-                            + "\n    ".join(result.stdout.strip().splitlines()[-5:]))
-
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        write_data(scratch)
+        checked = Pages(pathlib.Path(scratch))
         for page in pages():
-            text = page.read_text()
-            name = page.relative_to(source)
-            failures += [f"{name}: there is no {path}" for path in absent_paths(text)]
-            directory = scratch / str(name).replace("/", "-")
-            directory.mkdir()
-            for part in ("bench", "recipes", "examples"):
-                (directory / part).symlink_to(source / part)
-            (directory / "build").mkdir()
-            (directory / "build/release").symlink_to(build)
-            for file, content in re.findall(r"This is `(\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL):
-                (directory / file).write_text(content)
-            if "runs/first" in text and "--out runs/first" not in text:
-                check(name, "swarmsync train --dataset mnist --model lenet5 --out runs/first", directory, scratch / "small")
-            for commands in blocks(text):
-                script = []
-                for line, command in commands:
-                    rule = how(command)
-                    counts[rule] = counts.get(rule, 0) + 1
-                    where = f"{name}:{line}"
-                    if rule is None:
-                        failures.append(f"{where}: no rule of this test says how to run: {command}")
-                    elif rule == ITS_FLAGS:
-                        failures += [f"{where}: {word} is not in the help of: {command}" for word in missing_flags(command)]
-                    elif rule == PLANNED:
-                        check(where, to_plan(command), directory, scratch / "whole")
-                    elif rule == ON_WHOLE_SETS:
-                        check(where, command, directory, scratch / "whole")
-                    elif rule == AS_IT_IS:
-                        script.append(command)
-                for out in re.findall(r"--out (runs/\S+)", "\n".join(script)):
-                    shutil.rmtree(directory / out, ignore_errors=True)  # another way to do the same, further up
-                if script:
-                    check(f"{name}:{commands[0][0]}", "\n".join(script), directory, scratch / "small")
-    for rule, count in sorted(counts.items(), key=lambda item: -item[1]):
+            checked.check(page)
+    for rule, count in checked.counts.most_common():
         print(f"{count:4} {rule}")
-    print("\n".join(failures))
-    sys.exit(1 if failures else 0)
+    print("\n".join(checked.failures))
+    sys.exit(1 if checked.failures else 0)
 
 
 main()

@@ -40,7 +40,8 @@ REASONS = {
 # Objects of this type are such functions: "FILE is not a usable model file: …".
 REASON_TYPE = "Complaint"
 # Functions that return such a part.
-RETURNED_REASONS = {("src/cli/line_of.h", "LineOf"), ("src/train/device.cc", "WhyNotOnGpus"), ("src/train/replicas.cc", "DescribeMismatch")}
+RETURNED_REASONS = {("src/cli/line_of.h", "LineOf"), ("src/train/device.cc", "WhyNotOnGpus"),
+                    ("src/train/replicas.cc", "DescribeMismatch")}
 
 # A placeholder whose values are worth a message each, because they say what has happened: (file, expression) and where
 # its values come from: the results of a function, the arguments of a function, or a local variable.
