@@ -28,7 +28,8 @@ export SWARMSYNC_SHM_DISABLE=1  # these hosts share their memory, which real one
 ip netns exec "${hosts[1]}" "$start_host" 1 2 2 10.213.1.1 cable "$@" &
 second=$!
 trap 'kill $second 2>/dev/null || true; remove_hosts' EXIT
-status=0
+status=0 code=0
 ip netns exec "${hosts[0]}" "$start_host" 0 2 2 10.213.1.1 cable "$@" || status=$?
-wait $second || status=$?
+wait $second || code=$?
+[ $status -ne 0 ] || status=$code
 exit $status
