@@ -11,7 +11,8 @@ def read(directory: pathlib.Path):
     for file in sorted(directory.glob("*.xml")):
         for compound in xml.etree.ElementTree.parse(file).getroot().iter("compounddef"):
             name = compound.findtext("compoundname")
-            if compound.get("kind") in ("class", "struct") and compound.get("prot") == "public":
+            in_namespace = name.count("::") == 1  # a class within another stands with that
+            if compound.get("kind") in ("class", "struct") and compound.get("prot") == "public" and in_namespace:
                 found[file_of(compound)].append((line_of(compound), of_class(compound.get("kind"), name)))
             elif compound.get("kind") == "namespace" and name.split("::")[0] == "swarmsync":
                 for member in compound.iter("memberdef"):
@@ -28,9 +29,7 @@ def line_of(element):
 
 
 def of_class(kind, name):
-    members = ["   :members:", "   :protected-members:", "   :undoc-members:"]
-    # What a class has within it stands with it.
-    return "" if name.count("::") > 1 else "\n".join([f".. doxygen{kind}:: {name}", *members, ""])
+    return "\n".join([f".. doxygen{kind}:: {name}", "   :members:", "   :protected-members:", "   :undoc-members:", ""])
 
 
 def of_member(namespace, member):

@@ -36,7 +36,7 @@ RULES = [
     (r"^(cmake|ninja) .*build/cuda", "needs a GPU"),
     (r"^(cmake|ninja|build/)", "builds: tests/install does, the examples too"),
     (r"^fuzz/run", "lasts ten minutes a fuzzer; ctest reads their inputs"),
-    (r"^swarmsync completion fish", "is fish's: tests/cli/completion_test.cc"),
+    (r"^swarmsync completion fish", "is fish's: tests/cli/completions_test.cc"),
     (r"^tensorboard", "TensorBoard is not a package of Debian's; tests/report reads the files"),
     (r"resnet18 .*--dataset cifar10|cifar10-resnet18", PLANNED),  # minutes on a CPU, and gigabytes
     (r"^(/usr/bin/python3 )?(bench|tests/faults)/", ITS_FLAGS),
@@ -48,7 +48,6 @@ RULES = [
     (r"python_loop", AS_IT_IS if (build / "python/swarmsync").exists() else "is built without Python"),
     (r"^(swarmsync|mpirun|torchrun|export|source)\b|^python3 (net.py|-m torch.distributed.run)|^RANK=|^examples/",
      AS_IT_IS),
-    (r"^OMP_NUM_THREADS=1 mpirun", "is a benchmark of the command before it"),
 ]
 
 

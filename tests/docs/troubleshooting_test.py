@@ -400,8 +400,8 @@ def patterns_of(page):
     return patterns
 
 
-def complaints(files, page, by_hand=BY_HAND):
-    found, patterns = Sources(files).messages(), patterns_of(page)
+def complaints(found, page, by_hand=BY_HAND):
+    patterns = patterns_of(page)
     lines = []
     for text, places in found.items():
         place = f"{places[0][0]}:{places[0][1]}"
@@ -447,7 +447,7 @@ def check_myself():
         "": [variable] + ["src/made_up.cc"] * 5 + ["python/made_up.py"] * 2,
     }
     for page, begins in expected.items():
-        lines = complaints(files, page, by_hand={})
+        lines = complaints(Sources(files).messages(), page, by_hand={})
         if len(lines) != len(begins) or not all(any(line.startswith(begin) for line in lines) for begin in begins):
             print(f"this test does not see what it should: {lines}, expected {begins}")
             return False
@@ -459,13 +459,14 @@ def main():
     paths = [path for directory in DIRECTORIES for path in (root / directory).rglob("*")
              if path.suffix in (".cc", ".h", ".cu", ".py")]
     files = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    found = Sources(files).messages()
     if sys.argv[2:] == ["--list"]:
-        for text, places in sorted(Sources(files).messages().items(), key=lambda item: item[1][0]):
+        for text, places in sorted(found.items(), key=lambda item: item[1][0]):
             print(f"{places[0][0]}:{places[0][1]}: {text}")
         return 0
     page = root / PAGE
-    lines = complaints(files, page.read_text(encoding="utf-8") if page.exists() else "")
-    explained = sum(map(says_something, Sources(files).messages()))
+    lines = complaints(found, page.read_text(encoding="utf-8") if page.exists() else "")
+    explained = sum(map(says_something, found))
     print("\n".join(sorted(lines)) if lines else f"{explained} messages are explained")
     return 0 if check_myself() and not lines else 1
 
