@@ -20,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kCognitive = 0.9, kSocial = 1.3, kInertia = 0.7;
-constexpr std::uint64_t kSeed = 1;
+constexpr std::uint64_t kDrawsSeed = 1;
 
 // The arrays of a particle as tensors of their own.
 struct State {
@@ -56,7 +56,7 @@ void Compose(State& state, Velocity velocity, const Factors& factor) {
 Factors DrawnFactors(RandomScope scope, std::uint32_t exchange, std::int64_t size) {
   return [=](RandomPurpose purpose) {
     if (scope == RandomScope::kNone) return at::ones({});
-    const Philox philox(kSeed);
+    const Philox philox(kDrawsSeed);
     if (scope != RandomScope::kElement) return at::full({}, philox.Uniform(0, exchange, 0, purpose));
     const at::Tensor factors = at::empty({size});
     PhiloxStream stream(philox, exchange, 0, purpose);
@@ -84,7 +84,7 @@ class Moved {
         global_(Flat(state.global)) {
     weights().copy_(state.weights);
     SyncOptions options;
-    options.seed = kSeed;
+    options.seed = kDrawsSeed;
     options.swarm.velocity = velocity;
     options.swarm.random = scope;
     options.swarm.inertia = kInertia;

@@ -134,7 +134,7 @@ std::vector<std::pair<std::string, std::string>> PerSynchronizer(const std::stri
 }
 
 // The values of a flag: a list, or one.
-std::vector<std::string> ValuesOf(const std::string& flag, const std::string& text) {
+std::vector<std::string> ListOf(const std::string& flag, const std::string& text) {
   if (Contains(kListForOneRun, flag)) return {text};
   std::vector<std::string> values = SplitList(text);
   for (const std::string& value : values) {
@@ -207,10 +207,10 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
         throw UsageError(fmt::format("--{} is '{}'; it must be a list for all synchronizers", flag, text));
       }
       for (const auto& [sync, list] : parts)
-        options.axes.push_back({flag, ValuesOf(flag, list), sync, extends});
+        options.axes.push_back({flag, ListOf(flag, list), sync, extends});
       continue;
     }
-    const std::vector<std::string> values = ValuesOf(flag, text);
+    const std::vector<std::string> values = ListOf(flag, text);
     has_length = has_length || flag == "epochs" || flag == "steps";
     if (flag == "dataset") {
       options.datasets = values;
@@ -224,8 +224,8 @@ CompareOptions OptionsFrom(const CompareArguments& arguments) {
       options.axes.push_back({flag, values, "", extends});
     }
   }
-  options.tuning_seeds = ValuesOf("tuning-seeds", arguments.tuning_seeds);
-  options.final_seeds = ValuesOf("seeds", arguments.seeds);
+  options.tuning_seeds = ListOf("tuning-seeds", arguments.tuning_seeds);
+  options.final_seeds = ListOf("seeds", arguments.seeds);
   options.validation = arguments.validation;
   options.tuning_epochs = arguments.tuning_epochs;
   options.extensions = arguments.extensions;

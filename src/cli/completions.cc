@@ -38,10 +38,10 @@ std::string Path(const CLI::App& command) {
 }
 
 // Those that may follow a command; its parents' too.
-std::vector<const CLI::Option*> Options(const CLI::App& command) {
+std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
   std::vector<const CLI::Option*> options = ShownOptions(command);
   if (command.get_parent() == nullptr) return options;
-  for (const CLI::Option* option : Options(*command.get_parent())) {
+  for (const CLI::Option* option : OptionsOf(*command.get_parent())) {
     const std::string name = option->get_name();
     if (name != "--version" && std::none_of(options.begin(), options.end(),
                                             [&](const CLI::Option* own) { return own->get_name() == name; }))
@@ -71,7 +71,7 @@ std::string Bash(const CLI::App& tool) {
       others.push_back(below->get_name());
       commands += fmt::format("{}'{} {}'", commands.empty() ? "" : "|", path, below->get_name());
     }
-    for (const CLI::Option* option : Options(*command)) {
+    for (const CLI::Option* option : OptionsOf(*command)) {
       const std::vector<std::string> values = ValuesOf(*option);
       if (option->get_positional()) {
         others.insert(others.end(), values.begin(), values.end());
@@ -159,7 +159,7 @@ std::string Zsh(const CLI::App& tool) {
       "#compdef swarmsync\n# Completions of swarmsync for zsh, made by `swarmsync completion zsh`.\n";
   for (const CLI::App* command : AllCommands(tool)) {
     std::vector<std::string> specifications;
-    for (const CLI::Option* option : Options(*command)) {
+    for (const CLI::Option* option : OptionsOf(*command)) {
       const std::string value = TakesValue(*option) ? ZshValue(*option) : "";
       if (option->get_positional()) {
         specifications.push_back(fmt::format("'*{}'", value));
@@ -208,7 +208,7 @@ std::string Fish(const CLI::App& tool) {
       rules +=
           fmt::format("{} -a {} -d {}\n", here, below->get_name(), InFishQuotes(below->get_description()));
     }
-    for (const CLI::Option* option : Options(*command)) {
+    for (const CLI::Option* option : OptionsOf(*command)) {
       const std::vector<std::string> values = ValuesOf(*option);
       const std::string list = fmt::format(" -a '{}'", fmt::join(values, " "));
       if (option->get_positional()) {

@@ -13,7 +13,7 @@
 namespace swarmsync {
 namespace {
 
-struct Flags {
+struct DataFlags {
   std::string data_dir;
   std::vector<std::string> names;
 
@@ -34,7 +34,7 @@ const char* Describe(DatasetState state) {
   return "absent";
 }
 
-int List(const Flags& flags) {
+int List(const DataFlags& flags) {
   for (const DatasetStatus& status : ListDatasets(flags.directory())) {
     fmt::print("{:<15} {:<11} {}\n{:<27} {}\n", status.name, Describe(status.state), status.description, "",
                status.path.string());
@@ -64,7 +64,7 @@ void ShowEvent(const GetEvent& event) {
   std::fflush(stdout);
 }
 
-int Get(const Flags& flags) {
+int Get(const DataFlags& flags) {
   for (const std::string& name : flags.names) FindCatalogEntry(name);  // all names before the first download
   const StopSignals signals;
   for (const std::string& name : flags.names) {
@@ -74,7 +74,7 @@ int Get(const Flags& flags) {
   return 0;
 }
 
-int Verify(const Flags& flags) {
+int Verify(const DataFlags& flags) {
   int bad = 0;
   for (const std::string& name : flags.names) {
     for (const FileCheck& check : VerifyDataset(name, flags.directory())) {
@@ -104,11 +104,12 @@ int Verify(const Flags& flags) {
 }  // namespace
 
 void AddDataCommand(CLI::App& tool, const CommandContext&, Action& run) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<DataFlags>();
   CLI::App* data = tool.add_subcommand("data", "List, get and verify data sets");
   data->footer("Example: swarmsync data get mnist");
   data->require_subcommand(1);
-  const auto add = [&](const char* name, const char* help, int (*action)(const Flags&), bool takes_names) {
+  const auto add = [&](const char* name, const char* help, int (*action)(const DataFlags&),
+                       bool takes_names) {
     CLI::App* command = data->add_subcommand(name, help);
     command
         ->add_option("--data-dir", flags->data_dir,

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
+struct EvaluateFlags {
   std::string weights;
   std::string dataset;
   std::string data_dir;
@@ -30,7 +30,7 @@ struct Flags {
 };
 
 // said: what the file says of its model.
-void CheckModelAndDataset(const Flags& flags, const std::optional<ModelDescription>& said) {
+void CheckModelAndDataset(const EvaluateFlags& flags, const std::optional<ModelDescription>& said) {
   if (!said && (flags.model.empty() || flags.dataset.empty())) {
     throw UsageError(
         fmt::format("{} does not say which model it holds; give --model and --dataset", flags.weights));
@@ -41,7 +41,7 @@ void CheckModelAndDataset(const Flags& flags, const std::optional<ModelDescripti
   }
 }
 
-Dataset OpenData(const Flags& flags, const std::optional<ModelDescription>& said) {
+Dataset OpenData(const EvaluateFlags& flags, const std::optional<ModelDescription>& said) {
   const fs::path directory = flags.data_dir.empty() ? DefaultDataDir() : fs::path(flags.data_dir);
   if (!said) return OpenDataset(flags.dataset, directory);
   const ImageShape expected{said->input.channels, said->input.height, said->input.width};
@@ -57,7 +57,7 @@ Dataset OpenData(const Flags& flags, const std::optional<ModelDescription>& said
   return data;
 }
 
-int EvaluateModel(const Flags& flags, const ModelRegistry& models) {
+int EvaluateModel(const EvaluateFlags& flags, const ModelRegistry& models) {
   UseThreads(static_cast<int>(std::thread::hardware_concurrency()));
   const WeightsFile file = LoadWeights(flags.weights);
   const std::optional<ModelDescription> said = DescriptionIn(file, flags.weights);
@@ -92,7 +92,7 @@ int EvaluateModel(const Flags& flags, const ModelRegistry& models) {
 }  // namespace
 
 void AddEvaluateCommand(CLI::App& tool, const CommandContext& context, Action& run) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvaluateFlags>();
   CLI::App* command = tool.add_subcommand("evaluate", "Evaluate a saved model on a test set");
   command->footer("Example: swarmsync evaluate --weights runs/first/model.safetensors --dataset mnist");
   command->add_option("--weights", flags->weights, "model.safetensors of a run, or a PyTorch state dict")

@@ -29,12 +29,12 @@ struct EnumNames<WeightsFormat> {
 
 namespace {
 
-struct Flags {
+struct ExportFlags {
   std::string weights, out, format;
   bool overwrite = false;
 };
 
-WeightsFormat FormatOf(const Flags& flags) {
+WeightsFormat FormatOf(const ExportFlags& flags) {
   if (!flags.format.empty()) return ParseEnum<WeightsFormat>(flags.format);
   const std::string extension = std::filesystem::path(flags.out).extension();
   if (extension == ".safetensors") return WeightsFormat::kSafetensors;
@@ -44,7 +44,7 @@ WeightsFormat FormatOf(const Flags& flags) {
       flags.out));
 }
 
-int Export(const Flags& flags) {
+int Export(const ExportFlags& flags) {
   const WeightsFormat format = FormatOf(flags);
   if (!flags.overwrite && std::filesystem::exists(flags.out)) {
     throw UsageError(fmt::format(
@@ -59,7 +59,7 @@ int Export(const Flags& flags) {
 }  // namespace
 
 void AddExportCommand(CLI::App& tool, const CommandContext&, Action& run) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ExportFlags>();
   CLI::App* command = tool.add_subcommand("export", "Write saved weights in another format");
   command->footer("Example: swarmsync export --weights runs/first/model.safetensors --out model.pt");
   command->add_option("--weights", flags->weights, "model.safetensors of a run, or a PyTorch state dict")

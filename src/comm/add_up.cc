@@ -7,7 +7,7 @@
 namespace swarmsync {
 namespace {
 
-constexpr std::int64_t kBlock = 1024;  // elements whose sum stays in the cache
+constexpr std::int64_t kCached = 1024;  // elements whose sum stays in the cache
 
 struct Term {
   const float* values;
@@ -16,9 +16,9 @@ struct Term {
 
 // terms: at least one.
 void AddUpFloats(const std::vector<Term>& terms, std::int64_t size, float* out) {
-  float sum[kBlock];
-  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
-    const std::int64_t count = std::min(kBlock, size - begin);
+  float sum[kCached];
+  for (std::int64_t begin = 0; begin < size; begin += kCached) {
+    const std::int64_t count = std::min(kCached, size - begin);
     const float* first = terms[0].values + begin;
     for (std::int64_t i = 0; i < count; ++i) sum[i] = terms[0].factor * first[i];
     for (std::size_t t = 1; t < terms.size(); ++t) {

@@ -5,6 +5,8 @@
 
 namespace swarmsync {
 
+constexpr double kLookAround = 0.05;  // seconds between two looks at whom one waits for
+
 // What a rank waits for in a collective.
 struct Wait {
   int rank = 0;              // who waits, in its group

@@ -47,8 +47,7 @@ namespace swarmsync {
 namespace {
 
 constexpr std::int64_t kSlots = 3, kSlotBytes = 1 << 20;
-constexpr double kLookAround = 0.05;  // seconds between two looks at whom one waits for
-constexpr int kSpins = 2000;          // some 50 us, where there is a core for each rank
+constexpr int kSpins = 2000;  // some 50 us, where there is a core for each rank
 
 // Why a group is of no use any more, with the rank to blame: in place of the number of barriers, so that a
 // barrier is either passed, by all, or never.

@@ -36,8 +36,6 @@
 
 namespace swarmsync {
 
-constexpr double kLookAround = 0.05;  // seconds between two looks at whom one waits for
-
 struct ThreadWorld::State {
   explicit State(int world_size, std::chrono::duration<double> wait_timeout)
       : size(world_size),

@@ -14,7 +14,7 @@
 namespace swarmsync {
 namespace {
 
-constexpr std::int64_t kMaxSide = 65535;
+constexpr std::int64_t kLongestSide = 65535;
 constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;
 
 // The most pixels that a byte of a file can stand for: in a PNG bits that deflate has made as few as it can;
@@ -23,8 +23,8 @@ constexpr std::int64_t kPngPixelsPerByte = 8 * static_cast<std::int64_t>(kMaxGzi
 constexpr std::int64_t kJpegPixelsPerByte = 8 * 64;
 
 void CheckExtent(ImageExtent extent, const std::string& where) {
-  if (extent.height >= 1 && extent.width >= 1 && extent.height <= kMaxSide && extent.width <= kMaxSide &&
-      extent.height * extent.width <= kMaxPixels) {
+  if (extent.height >= 1 && extent.width >= 1 && extent.height <= kLongestSide &&
+      extent.width <= kLongestSide && extent.height * extent.width <= kMaxPixels) {
     return;
   }
   throw DataError(fmt::format("{}: implausible size: {} x {} pixels", where, extent.height, extent.width));

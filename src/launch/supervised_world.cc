@@ -18,7 +18,7 @@
 namespace swarmsync {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::filesystem::path GenerationIn(const std::filesystem::path& directory) {
   return directory / "world.json";

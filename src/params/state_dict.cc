@@ -25,7 +25,7 @@
 namespace swarmsync {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kPickle = "data.pkl";
 constexpr const char* kByteOrder = "byteorder";

@@ -10,7 +10,7 @@
 namespace swarmsync {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // JSON has no NaN: a number that is not finite travels as null.
 double Number(const Json& json, const char* key) {

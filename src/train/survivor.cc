@@ -12,7 +12,7 @@
 namespace swarmsync {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr double kNone = -1;
 
