@@ -24,7 +24,7 @@ ShardedSamplerOptions Options(std::int64_t num_samples, std::int64_t batch_size,
   return options;
 }
 
-std::vector<std::int64_t> Batch(ShardedSampler* sampler, std::int64_t epoch, std::int64_t step) {
+std::vector<std::int64_t> BatchOf(ShardedSampler* sampler, std::int64_t epoch, std::int64_t step) {
   const SampleIds ids = sampler->Indices(epoch, step);
   return {ids.begin(), ids.end()};
 }
@@ -32,7 +32,7 @@ std::vector<std::int64_t> Batch(ShardedSampler* sampler, std::int64_t epoch, std
 // One worker, one step: the whole permutation.
 std::vector<std::int64_t> Permutation(std::int64_t n, std::uint64_t seed, std::int64_t epoch) {
   ShardedSampler sampler(Options(n, n, 1, 0, seed));
-  return Batch(&sampler, epoch, 0);
+  return BatchOf(&sampler, epoch, 0);
 }
 
 // Drawn by an independent script, whose Philox gives the known answers of its authors (Random123):
@@ -65,7 +65,7 @@ TEST(SamplerTest, ShardsAreDisjointAndCoverAllButTheTail) {
           ShardedSampler sampler(Options(n, batch, world, rank));
           ASSERT_EQ(sampler.steps_per_epoch(), n / (world * batch));
           for (std::int64_t step = 0; step < sampler.steps_per_epoch(); ++step) {
-            const std::vector<std::int64_t> ids = Batch(&sampler, 5, step);
+            const std::vector<std::int64_t> ids = BatchOf(&sampler, 5, step);
             ASSERT_EQ(static_cast<std::int64_t>(ids.size()), batch);
             seen.insert(ids.begin(), ids.end());
           }
@@ -88,10 +88,10 @@ TEST(SamplerTest, WorkersSeeWhatOneWithTheirWholeBatchSees) {
         std::vector<std::int64_t> together;
         for (std::int64_t rank = 0; rank < world; ++rank) {
           ShardedSampler sampler(Options(n, batch, world, rank));
-          const std::vector<std::int64_t> ids = Batch(&sampler, epoch, step);
+          const std::vector<std::int64_t> ids = BatchOf(&sampler, epoch, step);
           together.insert(together.end(), ids.begin(), ids.end());
         }
-        ASSERT_EQ(together, Batch(&whole, epoch, step));
+        ASSERT_EQ(together, BatchOf(&whole, epoch, step));
       }
     }
   }
@@ -106,11 +106,11 @@ TEST(SamplerTest, OrderDependsOnSeedAndEpochAlone) {
 
   // A sampler that has been elsewhere draws the same: what a resumed run relies on.
   ShardedSampler a(Options(50, 5, 2, 1)), b(Options(50, 5, 2, 1));
-  Batch(&a, 0, 0);
-  Batch(&a, 9, 4);
-  EXPECT_EQ(Batch(&a, 3, 2), Batch(&b, 3, 2));
-  EXPECT_NE(Batch(&a, 3, 2), Batch(&a, 4, 2));
-  EXPECT_EQ(Batch(&a, 3, 2), Batch(&b, 3, 2));
+  BatchOf(&a, 0, 0);
+  BatchOf(&a, 9, 4);
+  EXPECT_EQ(BatchOf(&a, 3, 2), BatchOf(&b, 3, 2));
+  EXPECT_NE(BatchOf(&a, 3, 2), BatchOf(&a, 4, 2));
+  EXPECT_EQ(BatchOf(&a, 3, 2), BatchOf(&b, 3, 2));
 }
 
 // Every order of three samples about equally often: 6000 epochs, 1000 expected of each, deviation 29.
@@ -126,7 +126,7 @@ TEST(SamplerTest, DrawsFromAListOfIds) {
   ShardedSamplerOptions options = Options(0, 30, 1, 0);
   options.sample_ids = split.train;
   ShardedSampler sampler(options);
-  std::vector<std::int64_t> ids = Batch(&sampler, 0, 0);
+  std::vector<std::int64_t> ids = BatchOf(&sampler, 0, 0);
   // Position by position, the id at the place that the permutation of 0 … 29 names.
   const std::vector<std::int64_t> places = Permutation(30, options.seed, 0);
   for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ(ids[i], split.train[static_cast<std::size_t>(places[i])]);

@@ -46,9 +46,10 @@ class MeetingPlaceTest : public ::testing::Test {
   PrivateDirectory directory_;
 };
 
-const Variables kSlurm{{"SLURM_PROCID", "1"},  {"SLURM_NTASKS", "3"},  {"SLURM_LOCALID", "1"},
-                       {"SLURM_JOB_ID", "71"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_TASKS_PER_NODE", "3"}};
-const Variables kOpenMpi{
+const Variables kSrunOnOneHost{{"SLURM_PROCID", "1"},  {"SLURM_NTASKS", "3"},
+                               {"SLURM_LOCALID", "1"}, {"SLURM_JOB_ID", "71"},
+                               {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_TASKS_PER_NODE", "3"}};
+const Variables kMpirunOnOneHost{
     {"OMPI_COMM_WORLD_RANK", "0"},       {"OMPI_COMM_WORLD_SIZE", "2"},
     {"OMPI_COMM_WORLD_LOCAL_RANK", "0"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
     {"PMIX_NAMESPACE", "927072257"},     {"PMIX_SERVER_TMPDIR", "/tmp/ompi.host.0/pid.7"}};
@@ -59,25 +60,25 @@ Variables With(Variables variables, const Variables& others) {
 }
 
 TEST_F(MeetingPlaceTest, EachStepOfSlurmOnOneHostHasAFileOfItsOwn) {
-  const std::string file = FileOf(kSlurm);
+  const std::string file = FileOf(kSrunOnOneHost);
   EXPECT_EQ(std::filesystem::path(file).parent_path(), DirectoryOfUser());
   struct stat found {};
   ASSERT_EQ(stat(DirectoryOfUser().c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0700u);
-  EXPECT_EQ(FileOf(With(kSlurm, {{"SLURM_PROCID", "0"}, {"SLURM_LOCALID", "0"}})), file);
+  EXPECT_EQ(FileOf(With(kSrunOnOneHost, {{"SLURM_PROCID", "0"}, {"SLURM_LOCALID", "0"}})), file);
   for (const Variables& other : std::vector<Variables>{{{"SLURM_STEP_ID", "3"}},
                                                        {{"SLURM_JOB_ID", "72"}},
                                                        {{"SLURM_RESTART_COUNT", "1"}},
                                                        {{"SLURM_CLUSTER_NAME", "other"}}}) {
-    EXPECT_NE(FileOf(With(kSlurm, other)), file) << other.begin()->first;
+    EXPECT_NE(FileOf(With(kSrunOnOneHost, other)), file) << other.begin()->first;
   }
 }
 
 TEST_F(MeetingPlaceTest, SlurmOnSeveralHostsMeetsAtTheFirst) {
-  const Variables variables = With(kSlurm, {{"SLURM_STEP_TASKS_PER_NODE", "2,1"},
-                                            {"SLURM_NODEID", "0"},
-                                            {"SLURM_STEP_NODELIST", "node[04-05]"},
-                                            {"SWARMSYNC_TOKEN", "the token"}});
+  const Variables variables = With(kSrunOnOneHost, {{"SLURM_STEP_TASKS_PER_NODE", "2,1"},
+                                                    {"SLURM_NODEID", "0"},
+                                                    {"SLURM_STEP_NODELIST", "node[04-05]"},
+                                                    {"SWARMSYNC_TOKEN", "the token"}});
   const auto place = std::get<TokenRendezvous>(MeetingPlace(variables));
   EXPECT_EQ(place.host, "node04");
   EXPECT_EQ(place.token, "the token");
@@ -87,11 +88,12 @@ TEST_F(MeetingPlaceTest, SlurmOnSeveralHostsMeetsAtTheFirst) {
 }
 
 TEST_F(MeetingPlaceTest, OpenMpiMeetsInAFileOfItsNamespace) {
-  const std::string file = FileOf(kOpenMpi);
-  EXPECT_EQ(FileOf(With(kOpenMpi, {{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}})),
-            file);
-  EXPECT_NE(FileOf(With(kOpenMpi, {{"PMIX_NAMESPACE", "prterun-host-7@1/../x"}})), file);
-  EXPECT_NE(FileOf(With(kOpenMpi, {{"PMIX_SERVER_TMPDIR", "/tmp/ompi.host.0/pid.8"}})), file);
+  const std::string file = FileOf(kMpirunOnOneHost);
+  EXPECT_EQ(
+      FileOf(With(kMpirunOnOneHost, {{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}})),
+      file);
+  EXPECT_NE(FileOf(With(kMpirunOnOneHost, {{"PMIX_NAMESPACE", "prterun-host-7@1/../x"}})), file);
+  EXPECT_NE(FileOf(With(kMpirunOnOneHost, {{"PMIX_SERVER_TMPDIR", "/tmp/ompi.host.0/pid.8"}})), file);
 }
 
 TEST_F(MeetingPlaceTest, MpichMeetsInAFileOfItsLauncher) {
@@ -106,7 +108,7 @@ TEST_F(MeetingPlaceTest, MpichMeetsInAFileOfItsLauncher) {
 }
 
 TEST_F(MeetingPlaceTest, MasterVariablesComeFirst) {
-  for (const Variables& launcher : {kSlurm, kOpenMpi}) {
+  for (const Variables& launcher : {kSrunOnOneHost, kMpirunOnOneHost}) {
     const auto place = std::get<TokenRendezvous>(
         MeetingPlace(With(launcher, {{"MASTER_ADDR", "10.0.0.1"}, {"MASTER_PORT", "29500"}})));
     EXPECT_EQ(place.host, "10.0.0.1");
@@ -117,14 +119,14 @@ TEST_F(MeetingPlaceTest, MasterVariablesComeFirst) {
 TEST_F(MeetingPlaceTest, HalfOfAnAddressIsRefused) {
   EXPECT_THAT(
       MessageOf<UsageError>([] {
-        MeetingPlace(With(kSlurm, {{"MASTER_PORT", "29500"}}));
+        MeetingPlace(With(kSrunOnOneHost, {{"MASTER_PORT", "29500"}}));
       }),
       AllOf(HasSubstr("MASTER_ADDR and MASTER_PORT"), HasSubstr("rank 1 of 3"), HasSubstr("set both")));
 }
 
 TEST_F(MeetingPlaceTest, OpenMpiOnSeveralHostsNeedsAnAddress) {
   EXPECT_THAT(MessageOf<UsageError>([] {
-                MeetingPlace(With(kOpenMpi, {{"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}));
+                MeetingPlace(With(kMpirunOnOneHost, {{"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}));
               }),
               AllOf(HasSubstr("OMPI_COMM_WORLD_RANK"), HasSubstr("MASTER_ADDR"), HasSubstr("rank 0 of 2")));
 }
@@ -132,11 +134,11 @@ TEST_F(MeetingPlaceTest, OpenMpiOnSeveralHostsNeedsAnAddress) {
 TEST_F(MeetingPlaceTest, ADirectoryThatOthersCanWriteToIsRefused) {
   std::filesystem::create_directory(DirectoryOfUser());
   chmod(DirectoryOfUser().c_str(), 0777);
-  EXPECT_THAT(MessageOf<UsageError>([] { MeetingPlace(kSlurm); }),
+  EXPECT_THAT(MessageOf<UsageError>([] { MeetingPlace(kSrunOnOneHost); }),
               AllOf(HasSubstr(DirectoryOfUser().string()), HasSubstr("only this user"), HasSubstr("TMPDIR")));
   std::filesystem::remove(DirectoryOfUser());
   std::filesystem::create_symlink(std::filesystem::temp_directory_path(), DirectoryOfUser());
-  EXPECT_THAT(MessageOf<UsageError>([] { MeetingPlace(kSlurm); }), HasSubstr("only this user"));
+  EXPECT_THAT(MessageOf<UsageError>([] { MeetingPlace(kSrunOnOneHost); }), HasSubstr("only this user"));
 }
 
 }  // namespace

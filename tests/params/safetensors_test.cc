@@ -10,6 +10,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "params/same_tensors.h"
 #include "support/child_process.h"
 #include "support/errors.h"
 #include "swarmsync/base/error.h"
@@ -21,11 +22,12 @@ namespace {
 
 using testing::ChildProcess;
 using testing::MessageOf;
+using testing::SameTensors;
 
 // Layers with buffers, one of them int64, and a scalar and an empty parameter.
-class Net : public torch::nn::Module {
+class Layers : public torch::nn::Module {
  public:
-  explicit Net(std::int64_t outputs = 2) {
+  explicit Layers(std::int64_t outputs = 2) {
     register_module("conv", torch::nn::Conv2d(2, 3, 3));
     register_module("norm", torch::nn::BatchNorm2d(3));
     register_module("last", torch::nn::Linear(3, outputs));
@@ -33,13 +35,6 @@ class Net : public torch::nn::Module {
     register_parameter("empty", torch::randn({0, 4}));
   }
 };
-
-bool SameTensors(const NamedTensors& a, const NamedTensors& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x.first == y.first && x.second.scalar_type() == y.second.scalar_type() &&
-           torch::equal(x.second, y.second);
-  });
-}
 
 NamedTensors Copies(const NamedTensors& tensors) {
   NamedTensors copies;
@@ -75,7 +70,7 @@ class SafetensorsTest : public ::testing::Test {
 using CopyIntoTest = SafetensorsTest;
 
 TEST_F(SafetensorsTest, GivesBackParametersAndBuffers) {
-  const Net net;
+  const Layers net;
   const NamedTensors state = StateOf(net);
   SaveSafetensors(path(), {state, {}});
   const WeightsFile loaded = LoadSafetensors(path());
@@ -84,7 +79,7 @@ TEST_F(SafetensorsTest, GivesBackParametersAndBuffers) {
 }
 
 TEST_F(SafetensorsTest, StateIsTheModulesParametersAndBuffersByName) {
-  const Net net;
+  const Layers net;
   std::vector<std::string> names;
   for (const auto& [name, tensor] : StateOf(net)) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"scale", "empty", "conv.weight", "conv.bias", "norm.weight",
@@ -131,7 +126,7 @@ TEST_F(SafetensorsTest, GivesBackMetadataAndNoTensors) {
 }
 
 TEST_F(SafetensorsTest, TheSameContentGivesTheSameBytes) {
-  const Net net;
+  const Layers net;
   SaveSafetensors(path(), {StateOf(net), {{"b", "1"}, {"a", "2"}}});
   const std::string first = ReadFile(path());
   const WeightsFile loaded = LoadSafetensors(path());
@@ -140,7 +135,7 @@ TEST_F(SafetensorsTest, TheSameContentGivesTheSameBytes) {
 }
 
 TEST_F(SafetensorsTest, FlatParamsDoNotChangeTheBytes) {
-  Net net;
+  Layers net;
   SaveSafetensors(path(), {StateOf(net), {}});
   const std::string before = ReadFile(path());
   const FlatParams params(net);
@@ -156,7 +151,7 @@ TEST_F(SafetensorsTest, LoadedTensorsOutliveTheFile) {
 }
 
 TEST_F(SafetensorsTest, AnIndependentReaderFindsTheSame) {
-  NamedTensors tensors = StateOf(Net());
+  NamedTensors tensors = StateOf(Layers());
   tensors.emplace_back("half", torch::randn({3}).to(at::kHalf));
   tensors.emplace_back("bfloat16", torch::randn({2, 2}).to(at::kBFloat16));
   tensors.emplace_back("bytes", torch::arange(250, 256).to(at::kByte));
@@ -361,8 +356,8 @@ RC_GTEST_FIXTURE_PROP(SafetensorsTest, AnyBytesBehindAnyHeaderAreHarmlessOrAData
 }
 
 TEST_F(CopyIntoTest, FillsParametersAndBuffersWhereTheyAre) {
-  const Net from;
-  Net to;
+  const Layers from;
+  Layers to;
   FlatParams params(to);
   from.named_buffers()["norm.num_batches_tracked"].fill_(7);
   SaveSafetensors(path(), {StateOf(from), {}});
@@ -373,8 +368,8 @@ TEST_F(CopyIntoTest, FillsParametersAndBuffersWhereTheyAre) {
 }
 
 TEST_F(CopyIntoTest, TheOrderInTheFileDoesNotMatter) {
-  const Net from;
-  Net to;
+  const Layers from;
+  Layers to;
   NamedTensors tensors = StateOf(from);
   std::reverse(tensors.begin(), tensors.end());
   CopyInto(to, {tensors, {}}, path());
@@ -390,9 +385,9 @@ struct Misfit {
 class MisfitTest : public CopyIntoTest, public ::testing::WithParamInterface<Misfit> {};
 
 TEST_P(MisfitTest, IsADataErrorThatNamesFileAndTensorAndCopiesNothing) {
-  NamedTensors tensors = Copies(StateOf(Net()));
+  NamedTensors tensors = Copies(StateOf(Layers()));
   GetParam().change(tensors);
-  Net net;
+  Layers net;
   const NamedTensors before = Copies(StateOf(net));
   const std::string message = MessageOf<DataError>([&] { CopyInto(net, {tensors, {}}, path()); });
   EXPECT_NE(message.find(path().string()), std::string::npos) << message;

@@ -13,6 +13,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "params/same_tensors.h"
 #include "support/child_process.h"
 #include "support/errors.h"
 #include "swarmsync/base/error.h"
@@ -28,6 +29,7 @@ using ::testing::Not;
 using Json = nlohmann::ordered_json;
 using testing::ChildProcess;
 using testing::MessageOf;
+using testing::SameTensors;
 
 constexpr const char* kScript = SWARMSYNC_SOURCE_DIR "/tests/params/state_dicts.py";
 
@@ -60,13 +62,6 @@ void ExpectTensors(const NamedTensors& tensors, const Json& described) {
     EXPECT_TRUE(torch::equal(tensor.detach().flatten().to(at::kDouble), torch::tensor(values, at::kDouble)));
     ++expected;
   }
-}
-
-bool SameTensors(const NamedTensors& a, const NamedTensors& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x.first == y.first && x.second.scalar_type() == y.second.scalar_type() &&
-           torch::equal(x.second, y.second);
-  });
 }
 
 NamedTensors TensorsOfAllKinds() {

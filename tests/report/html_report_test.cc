@@ -11,23 +11,23 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json Fixture(const std::string& name) {
+OrderedJson Fixture(const std::string& name) {
   std::ifstream file(std::string(SWARMSYNC_SOURCE_DIR "/tests/report/") + name);
-  return Json::parse(file);
+  return OrderedJson::parse(file);
 }
 
 // The data that the page carries.
-Json DataIn(const std::string& page) {
+OrderedJson DataIn(const std::string& page) {
   const std::string before = "id=\"report-data\">";
   const std::size_t begin = page.find(before) + before.size();
-  return Json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+  return OrderedJson::parse(page.substr(begin, page.find("</script>", begin) - begin));
 }
 
 TEST(RenderReport, CarriesItsDataWholeWhateverTheyHold) {
   for (const char* name : {"report_train.json", "report_compare.json"}) {
-    const Json data = Fixture(name);
+    const OrderedJson data = Fixture(name);
     const std::string page = RenderReport(data);
     EXPECT_EQ(DataIn(page), data) << name;
     EXPECT_THAT(page, HasSubstr("uPlot")) << "the charting library is in it";
@@ -36,7 +36,7 @@ TEST(RenderReport, CarriesItsDataWholeWhateverTheyHold) {
 }
 
 TEST(RenderReport, DataEndNoScriptAndFillNoPlace) {
-  const Json data = {{"kind", "train"}, {"title", "</script><b>{{report_js}}"}};
+  const OrderedJson data = {{"kind", "train"}, {"title", "</script><b>{{report_js}}"}};
   const std::string page = RenderReport(data);
   EXPECT_EQ(DataIn(page), data);
   EXPECT_THAT(page, Not(HasSubstr("</script><b>")));

@@ -14,17 +14,17 @@ namespace swarmsync {
 namespace {
 
 using ::testing::HasSubstr;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::MessageOf;
 
 class JsonFiles : public ::testing::Test {
  protected:
   std::filesystem::path Path(const std::string& name) const { return directory_.path() / name; }
 
-  std::vector<Json> Lines(const std::string& name) const {
-    std::vector<Json> lines;
+  std::vector<OrderedJson> Lines(const std::string& name) const {
+    std::vector<OrderedJson> lines;
     std::istringstream text(ReadFile(Path(name)));
-    for (std::string line; std::getline(text, line);) lines.push_back(Json::parse(line));
+    for (std::string line; std::getline(text, line);) lines.push_back(OrderedJson::parse(line));
     return lines;
   }
 
@@ -33,17 +33,17 @@ class JsonFiles : public ::testing::Test {
 };
 
 TEST_F(JsonFiles, WriteJsonReplacesTheFile) {
-  WriteJson(Path("a.json"), Json{{"b", 1}, {"a", {1, 2}}});
-  WriteJson(Path("a.json"), Json{{"z", 0.1}, {"a", nullptr}});
+  WriteJson(Path("a.json"), OrderedJson{{"b", 1}, {"a", {1, 2}}});
+  WriteJson(Path("a.json"), OrderedJson{{"z", 0.1}, {"a", nullptr}});
   const std::string text = ReadFile(Path("a.json"));
-  EXPECT_EQ(Json::parse(text), (Json{{"z", 0.1}, {"a", nullptr}}));
+  EXPECT_EQ(OrderedJson::parse(text), (OrderedJson{{"z", 0.1}, {"a", nullptr}}));
   EXPECT_EQ(text, "{\n  \"z\": 0.1,\n  \"a\": null\n}\n") << "in the order in which it was made";
 }
 
 TEST_F(JsonFiles, NumbersThatAreNotFiniteBecomeNull) {
-  WriteJson(Path("a.json"), Json{{"nan", std::numeric_limits<double>::quiet_NaN()},
+  WriteJson(Path("a.json"), OrderedJson{{"nan", std::numeric_limits<double>::quiet_NaN()},
                                  {"infinite", std::numeric_limits<double>::infinity()}});
-  const Json json = Json::parse(ReadFile(Path("a.json")));
+  const OrderedJson json = OrderedJson::parse(ReadFile(Path("a.json")));
   EXPECT_TRUE(json.at("nan").is_null());
   EXPECT_TRUE(json.at("infinite").is_null());
 }
@@ -51,7 +51,7 @@ TEST_F(JsonFiles, NumbersThatAreNotFiniteBecomeNull) {
 TEST_F(JsonFiles, LinesAreThereAsSoonAsTheyAreAppended) {
   JsonLines lines(Path("metrics.jsonl"));
   lines.Append({{"step", 1}, {"loss", 0.5}});
-  EXPECT_EQ(Lines("metrics.jsonl"), (std::vector<Json>{{{"step", 1}, {"loss", 0.5}}}));
+  EXPECT_EQ(Lines("metrics.jsonl"), (std::vector<OrderedJson>{{{"step", 1}, {"loss", 0.5}}}));
   lines.Append({{"text", "a\nb"}});
   lines.Append({{"loss", std::numeric_limits<double>::quiet_NaN()}});
   ASSERT_EQ(Lines("metrics.jsonl").size(), 3u) << "one line each";
@@ -62,7 +62,7 @@ TEST_F(JsonFiles, LinesAreThereAsSoonAsTheyAreAppended) {
 TEST_F(JsonFiles, LinesAreAppendedToWhatIsThere) {
   JsonLines(Path("metrics.jsonl")).Append({{"step", 1}});
   JsonLines(Path("metrics.jsonl")).Append({{"step", 2}});
-  EXPECT_EQ(Lines("metrics.jsonl"), (std::vector<Json>{{{"step", 1}}, {{"step", 2}}}));
+  EXPECT_EQ(Lines("metrics.jsonl"), (std::vector<OrderedJson>{{{"step", 1}}, {{"step", 2}}}));
 }
 
 TEST_F(JsonFiles, WhatCannotBeWrittenIsARunErrorThatNamesIt) {

@@ -10,7 +10,7 @@ namespace swarmsync {
 namespace {
 
 using ::testing::HasSubstr;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::ReadEvents;
 using testing::SeriesOf;
 
@@ -104,7 +104,7 @@ TEST_F(RunEventsTest, ARunEndsWithItsResults) {
 
 TEST_F(RunEventsTest, WhoGoesOnForgetsWhatIsBehindThePosition) {
   const auto loss = [](std::int64_t step, double loss) {
-    return Json{{"event", "loss"}, {"step", step}, {"loss", loss}, {"lr", 0.1}};
+    return OrderedJson{{"event", "loss"}, {"step", step}, {"loss", loss}, {"lr", 0.1}};
   };
   std::string position;
   {

@@ -13,29 +13,30 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::MessageOf;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 class RunReportTest : public ::testing::Test {
  protected:
   RunReportTest() : files_{directory_.path()} { Write(Config(), Summary(), ""); }
 
-  static Json Config() { return {{"dataset", "mnist"}}; }
-  static Json Summary() {
-    return {{"sync", "average"}, {"period", 4}, {"seed", 1}, {"workers", 2}, {"versions", Json::object()}};
+  static OrderedJson Config() { return {{"dataset", "mnist"}}; }
+  static OrderedJson Summary() {
+    return {
+        {"sync", "average"}, {"period", 4}, {"seed", 1}, {"workers", 2}, {"versions", OrderedJson::object()}};
   }
-  void Write(const Json& config, const Json& summary, const std::string& metrics) const {
+  void Write(const OrderedJson& config, const OrderedJson& summary, const std::string& metrics) const {
     WriteFileAtomically(files_.config(), config.dump());
     WriteFileAtomically(files_.summary(), summary.dump());
     WriteFileAtomically(files_.metrics(), metrics);
   }
-  void Record(const Json& record) const { JsonLines(files_.metrics()).Append(record); }
+  void Record(const OrderedJson& record) const { JsonLines(files_.metrics()).Append(record); }
 
   // The run that the page shows.
-  Json Run() const {
+  OrderedJson Run() const {
     WriteRunReport(files_);
     const std::string page = ReadFile(files_.report()), before = "id=\"report-data\">";
     const std::size_t begin = page.find(before) + before.size();
-    return Json::parse(page.substr(begin, page.find("</script>", begin) - begin)).at("runs").at(0);
+    return OrderedJson::parse(page.substr(begin, page.find("</script>", begin) - begin)).at("runs").at(0);
   }
 
   void ExpectRefused(const std::string& expected) const {
@@ -53,48 +54,51 @@ TEST_F(RunReportTest, IsWrittenOfWhatThereIs) {
 
 TEST_F(RunReportTest, OfAWorldThatNeverChangedHasNoEvents) {
   Record({{"event", "loss"}, {"step", 50}, {"epoch", 0.2}, {"loss", 1.5}});
-  const Json none = {{"count", 0}, {"first", Json::array()}};
-  const Json run = Run();
+  const OrderedJson none = {{"count", 0}, {"first", OrderedJson::array()}};
+  const OrderedJson run = Run();
   EXPECT_EQ(run.at("losses").size(), 1u);
   EXPECT_EQ(run.at("membership"), none);
   EXPECT_EQ(run.at("failed_checkpoints"), none);
 }
 
 TEST_F(RunReportTest, HasWhatHappenedToItsWorkersAndCheckpoints) {
-  const Json lost = {{"event", "membership"}, {"generation", 2}, {"workers", 3},   {"step", 61},
-                     {"epoch", 0.8},          {"round", 4},      {"reason", "<b>"}};
-  const Json failed = {{"event", "checkpoint_failed"}, {"step", 96}, {"reason", "no space"}};
+  const OrderedJson lost = {{"event", "membership"}, {"generation", 2}, {"workers", 3},   {"step", 61},
+                            {"epoch", 0.8},          {"round", 4},      {"reason", "<b>"}};
+  const OrderedJson failed = {{"event", "checkpoint_failed"}, {"step", 96}, {"reason", "no space"}};
   Record(lost);
   Record(failed);
-  const Json run = Run();
-  EXPECT_EQ(run.at("membership"), Json({{"count", 1}, {"first", Json::array({lost})}}));
-  EXPECT_EQ(run.at("failed_checkpoints"), Json({{"count", 1}, {"first", Json::array({failed})}}));
+  const OrderedJson run = Run();
+  EXPECT_EQ(run.at("membership"), OrderedJson({{"count", 1}, {"first", OrderedJson::array({lost})}}));
+  EXPECT_EQ(run.at("failed_checkpoints"),
+            OrderedJson({{"count", 1}, {"first", OrderedJson::array({failed})}}));
 }
 
 TEST_F(RunReportTest, CountsAllEventsAndListsTheFirst) {
   for (int i = 0; i < 250; ++i) Record({{"event", "membership"}, {"generation", i + 2}});
-  const Json events = Run().at("membership");
+  const OrderedJson events = Run().at("membership");
   EXPECT_EQ(events.at("count"), 250);
   EXPECT_EQ(events.at("first").size(), 200u);
   EXPECT_EQ(events.at("first").back().at("generation"), 201);
 }
 
 TEST_F(RunReportTest, PartsThatAreMissingAreLeftOut) {
-  const Json epochs = Json::parse(R"([{"epoch":1},3,{"test":7},{"epoch":2,"test":{"loss":0.5}}])");
-  const Json run = RunForReport(Json::object(), epochs, Json::array());
-  EXPECT_EQ(run.at("epochs"), Json::parse(R"([{"epoch":1},{},{},{"epoch":2,"test_loss":0.5}])"));
+  const OrderedJson epochs =
+      OrderedJson::parse(R"([{"epoch":1},3,{"test":7},{"epoch":2,"test":{"loss":0.5}}])");
+  const OrderedJson run = RunForReport(OrderedJson::object(), epochs, OrderedJson::array());
+  EXPECT_EQ(run.at("epochs"), OrderedJson::parse(R"([{"epoch":1},{},{},{"epoch":2,"test_loss":0.5}])"));
 }
 
 TEST_F(RunReportTest, FilesOfNoFinishedRunAreDataErrors) {
-  Write(Json::object(), Summary(), "");
+  Write(OrderedJson::object(), Summary(), "");
   ExpectRefused("config.json is not of a finished run");
   for (const char* key : {"sync", "period", "seed", "workers", "versions"}) {
-    Json summary = Summary();
+    OrderedJson summary = Summary();
     summary.erase(key);
     Write(Config(), summary, "");
     ExpectRefused("summary.json");
   }
-  for (const Json& summary : {Json(), Json(3), Json::array(), Json({{"sync", 1}})}) {
+  for (const OrderedJson& summary :
+       {OrderedJson(), OrderedJson(3), OrderedJson::array(), OrderedJson({{"sync", 1}})}) {
     Write(Config(), summary, "");
     ExpectRefused("summary.json");
   }

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "support/not_numbers.h"
+
 namespace swarmsync {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using testing::kInfinity;
+using testing::kNan;
 
 // What `rank` makes of an exchange whose guide is the best.
 Bests::Verdict Update(Bests& bests, const std::vector<double>& fitness, int rank) {

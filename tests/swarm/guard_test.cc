@@ -7,11 +7,13 @@
 #include <cmath>
 #include <limits>
 
+#include "support/not_numbers.h"
+
 namespace swarmsync {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using testing::kInfinity;
+using testing::kNan;
 
 using Values = std::vector<double>;
 using Out = std::vector<bool>;

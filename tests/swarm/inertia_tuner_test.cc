@@ -4,10 +4,12 @@
 
 #include <limits>
 
+#include "support/not_numbers.h"
+
 namespace swarmsync {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+using testing::kNan;
 
 // The lesson of the last of so many exchanges with the same fitness; the others must have none.
 InertiaTuner::Lesson LessonAfter(InertiaTuner& tuner, const std::vector<double>& fitness, int exchanges) {

@@ -8,11 +8,13 @@
 #include <limits>
 #include <numeric>
 
+#include "support/not_numbers.h"
+
 namespace swarmsync {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using testing::kInfinity;
+using testing::kNan;
 
 using Values = std::vector<double>;
 

@@ -6,14 +6,15 @@
 #include <limits>
 
 #include "support/errors.h"
+#include "support/not_numbers.h"
 
 namespace swarmsync {
 namespace {
 
-using testing::MessageOf;
+using testing::kInfinity;
+using testing::kNan;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+using testing::MessageOf;
 
 struct Range {
   const char* name;

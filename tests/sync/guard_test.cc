@@ -18,7 +18,7 @@ using testing::Floats;
 using testing::FromRanks;
 using testing::HandDrivenWorker;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNanWeight = std::numeric_limits<float>::quiet_NaN();
 constexpr int kBad = 1;
 
 bool Finite(const Floats& weights) {
@@ -76,7 +76,7 @@ std::vector<std::string> Guardable() {
 
 INSTANTIATE_TEST_SUITE_P(Names, GuardTest,
                          ::testing::Combine(::testing::ValuesIn(Guardable()),
-                                            ::testing::Values(Fault{"NanWeights", {kNan, 0, 0}, 1.0},
+                                            ::testing::Values(Fault{"NanWeights", {kNanWeight, 0, 0}, 1.0},
                                                               Fault{"NanFitness", {1, 1, 1}, std::nan("")},
                                                               Fault{"HighLoss", {1e3, -1e3, 1e3}, 50.0},
                                                               Fault{"FarAway", {1e3, -1e3, 1e3}, 1.0})),
@@ -116,7 +116,7 @@ TEST(Guard, WhenNobodyIsWellNobodyIsLeftOut) {
     FromRanks(3, [&](Communicator& comm) {
       HandDrivenWorker worker({2});
       const auto sync = MakeSynchronizer(name, worker.params(), comm, options);
-      worker.Add({kNan, kNan});
+      worker.Add({kNanWeight, kNanWeight});
       sync->Exchange(std::nan(""));
       EXPECT_TRUE(sync->last_exchange().left_out.empty()) << name;
       return 0;
@@ -130,7 +130,7 @@ TEST(Swarm, WeightsThatAreNotFiniteAreNoGuide) {
     const auto weights = FromRanks(3, [&](Communicator& comm) {
       HandDrivenWorker worker({2});
       const auto sync = MakeSynchronizer(name, worker.params(), comm);
-      worker.Add(comm.rank() == kBad ? Floats{kNan, 1} : Floats{1, 1});
+      worker.Add(comm.rank() == kBad ? Floats{kNanWeight, 1} : Floats{1, 1});
       sync->Exchange(comm.rank() == kBad ? 0.1 : 1.0);
       return worker.weights();
     });
@@ -147,7 +147,7 @@ TEST(Guard, ClearsTheMomentumOfTheWorkerThatIsLeftOutAndOfNoOther) {
     HandDrivenWorker worker({2});
     const auto sync = MakeSynchronizer("average", worker.params(), comm, options);
     torch::optim::SGD optimizer(worker.parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
-    const float slope = comm.rank() == kBad ? kNan : 1;
+    const float slope = comm.rank() == kBad ? kNanWeight : 1;
     worker.SetGradients({slope, slope});
     sync->Step(optimizer, torch::ones({}));
     EXPECT_EQ(optimizer.state().empty(), comm.rank() == kBad);

@@ -6,12 +6,13 @@
 #include <cmath>
 #include <limits>
 
+#include "support/not_numbers.h"
 #include "swarmsync/swarm/bests.h"
 
 namespace swarmsync {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+using testing::kNan;
 
 using Vector = std::vector<float>;
 
@@ -37,14 +38,14 @@ RoundTrace LeftOut(RoundTrace trace) {
   return trace;
 }
 
-std::vector<RoundTrace> Round(const std::vector<double>& fitness) {
+std::vector<RoundTrace> TracesOf(const std::vector<double>& fitness) {
   std::vector<RoundTrace> traces;
   for (const double f : fitness) traces.push_back(Trace(f));
   return traces;
 }
 
 TEST(RoundRecorder, SaysWhichRoundAndWhoWasHowFit) {
-  std::vector<RoundTrace> traces = Round({3, 1, 2});
+  std::vector<RoundTrace> traces = TracesOf({3, 1, 2});
   for (RoundTrace& trace : traces) {
     trace.round = 7;
     trace.step = 112;
@@ -59,7 +60,7 @@ TEST(RoundRecorder, SaysWhichRoundAndWhoWasHowFit) {
 
 TEST(RoundRecorder, TheBestIsTheLeastFiniteFitness) {
   const auto best = [](const std::vector<double>& fitness) {
-    return RoundRecorder().Combine(Round(fitness)).best;
+    return RoundRecorder().Combine(TracesOf(fitness)).best;
   };
   EXPECT_EQ(best({-1, -2, 0}), 1);
   EXPECT_EQ(best({2, 1, 1}), 1);  // ties: the lowest rank
@@ -71,7 +72,7 @@ TEST(RoundRecorder, TheBestIsTheLeastFiniteFitness) {
 TEST(RoundRecorder, ImprovementIsOfTheLeastFitnessSoFar) {
   RoundRecorder recorder;
   const auto improvement = [&](const std::vector<double>& fitness) {
-    return recorder.Combine(Round(fitness)).improvement;
+    return recorder.Combine(TracesOf(fitness)).improvement;
   };
   EXPECT_EQ(improvement({kNan, kNan}), 0);  // nothing to start from
   EXPECT_EQ(improvement({6, 5}), 0);        // the first one improves on nothing
@@ -86,9 +87,9 @@ TEST(RoundRecorder, ImprovementIsOfTheLeastFitnessSoFar) {
 }
 
 TEST(RoundRecorder, TheFirstFitnessImprovesOnNothingWhateverItsSign) {
-  EXPECT_EQ(RoundRecorder().Combine(Round({-4, 1})).improvement, 0);
-  EXPECT_EQ(RoundRecorder().Combine(Round({4, 5})).improvement, 0);
-  EXPECT_EQ(RoundRecorder().Combine(Round({0, 5})).improvement, 0);
+  EXPECT_EQ(RoundRecorder().Combine(TracesOf({-4, 1})).improvement, 0);
+  EXPECT_EQ(RoundRecorder().Combine(TracesOf({4, 5})).improvement, 0);
+  EXPECT_EQ(RoundRecorder().Combine(TracesOf({0, 5})).improvement, 0);
 }
 
 TEST(RoundRecorder, TakesMeansOverTheWorkers) {

@@ -18,12 +18,12 @@ namespace swarmsync {
 namespace {
 
 constexpr int kWorkers = 3;
-constexpr std::int64_t kSize = 3001;
+constexpr std::int64_t kLength = 3001;
 
 // What worker `rank` moves in a round.
 Replay::Vector Displacement(int rank, int round) {
   Replay::Vector moved;
-  for (std::int64_t i = 0; i < kSize; ++i)
+  for (std::int64_t i = 0; i < kLength; ++i)
     moved.push_back(0.1f *
                     std::sin(0.01f * static_cast<float>((i + 1) * (rank + 1)) + static_cast<float>(round)));
   return moved;
@@ -32,7 +32,7 @@ Replay::Vector Displacement(int rank, int round) {
 std::vector<Replay::Vector> PositionsAfter(const std::string& sync, Wire wire, int rounds) {
   SyncOptions options;
   options.wire = wire;
-  Replay replay(sync, kWorkers, {1000, 2001}, Replay::Vector(kSize, 1), options);
+  Replay replay(sync, kWorkers, {1000, 2001}, Replay::Vector(kLength, 1), options);
   for (int round = 0; round < rounds; ++round) {
     std::vector<Replay::Vector> displacements;
     std::vector<double> fitness;

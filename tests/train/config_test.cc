@@ -19,7 +19,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::MessageOf;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -216,9 +216,9 @@ std::map<std::string, std::string> Fields(const TrainConfig& config) {
     if constexpr (std::is_enum_v<Member> || kIsText<Member> || std::is_same_v<Member, Inertia>) {
       fields[name] = ToString(member);
     } else if constexpr (std::is_same_v<Member, std::optional<double>>) {
-      fields[name] = member ? Json(*member).dump() : "none";
+      fields[name] = member ? OrderedJson(*member).dump() : "none";
     } else {
-      fields[name] = Json(member).dump();
+      fields[name] = OrderedJson(member).dump();
     }
   });
   return fields;
@@ -237,7 +237,7 @@ TEST(ConfigJson, EveryFieldSurvives) {
 
 TEST(ConfigJson, HasTheFlagsWithUnderscores) {
   const TrainConfig defaults;
-  const Json json = Json::parse(ToJsonText(defaults));
+  const OrderedJson json = OrderedJson::parse(ToJsonText(defaults));
   std::size_t fields = 0;
   VisitFields(defaults, [&](const char* name, const auto&, const char* help, const char* group) {
     ++fields;

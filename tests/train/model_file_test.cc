@@ -20,7 +20,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::MessageOf;
 
 Dataset SmallGrayData() {
@@ -49,8 +49,8 @@ class ModelFile : public ::testing::Test {
   }
 
   // Writes the same tensors with a description that `change` has worked on.
-  void Describe(const std::function<void(Json&)>& change) {
-    Json json = Json::parse(original_.metadata.at("swarmsync"));
+  void Describe(const std::function<void(OrderedJson&)>& change) {
+    OrderedJson json = OrderedJson::parse(original_.metadata.at("swarmsync"));
     change(json);
     WeightsFile file = original_;
     file.metadata["swarmsync"] = json.dump();
@@ -152,14 +152,14 @@ TEST_F(ModelFile, ADescriptionThatMakesNoSenseIsRefused) {
     Refusal();
   }
   for (const char* key : {"model", "channels", "height", "width", "classes", "dataset", "mean", "stddev"}) {
-    Describe([&](Json& json) { json.erase(key); });
+    Describe([&](OrderedJson& json) { json.erase(key); });
     EXPECT_THAT(Refusal(), HasSubstr(key));
-    Describe([&](Json& json) { json[key] = Json::object(); });
+    Describe([&](OrderedJson& json) { json[key] = OrderedJson::object(); });
     Refusal();
   }
   for (const char* key : {"channels", "height", "width", "classes"}) {
     for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40}) {
-      Describe([&](Json& json) { json[key] = value; });
+      Describe([&](OrderedJson& json) { json[key] = value; });
       EXPECT_THAT(Refusal(), HasSubstr(std::to_string(value)));
     }
   }
@@ -167,28 +167,29 @@ TEST_F(ModelFile, ADescriptionThatMakesNoSenseIsRefused) {
 
 TEST_F(ModelFile, ANormalizationThatMakesNoSenseIsRefused) {
   for (const char* key : {"mean", "stddev"}) {
-    for (const Json& value : {Json::array(), Json{0.5, 0.5}, Json{nullptr}, Json{"x"}}) {
-      Describe([&](Json& json) { json[key] = value; });
+    for (const OrderedJson& value :
+         {OrderedJson::array(), OrderedJson{0.5, 0.5}, OrderedJson{nullptr}, OrderedJson{"x"}}) {
+      Describe([&](OrderedJson& json) { json[key] = value; });
       Refusal();
     }
   }
   for (const double stddev : {0.0, -0.5}) {
-    Describe([&](Json& json) { json["stddev"] = {stddev}; });
+    Describe([&](OrderedJson& json) { json["stddev"] = {stddev}; });
     Refusal();
   }
 }
 
 TEST_F(ModelFile, AnUnknownArchitectureIsRefused) {
-  Describe([](Json& json) { json["model"] = "lenet"; });
+  Describe([](OrderedJson& json) { json["model"] = "lenet"; });
   EXPECT_THAT(Refusal(), AllOf(HasSubstr("'lenet'"), HasSubstr("did you mean 'lenet5'?")));
 }
 
 TEST_F(ModelFile, TensorsOfAnotherModelAreRefused) {
-  Describe([](Json& json) { json["model"] = "mlp"; });
+  Describe([](OrderedJson& json) { json["model"] = "mlp"; });
   EXPECT_THAT(Refusal(), HasSubstr("another model"));
-  Describe([](Json& json) { json["classes"] = 4; });
+  Describe([](OrderedJson& json) { json["classes"] = 4; });
   EXPECT_THAT(Refusal(), AllOf(HasSubstr("fc3"), HasSubstr("[3")));
-  Describe([](Json& json) { json["height"] = 4; });
+  Describe([](OrderedJson& json) { json["height"] = 4; });
   EXPECT_THAT(Refusal(), HasSubstr("12x12"));
 }
 

@@ -9,9 +9,9 @@ namespace swarmsync {
 namespace {
 
 // A BatchNorm with any momentum, a mask that nothing changes, and a layer that needs something to train.
-class Net : public ImageClassifier {
+class Normalized : public ImageClassifier {
  public:
-  explicit Net(c10::optional<double> momentum) {
+  explicit Normalized(c10::optional<double> momentum) {
     norm =
         register_module("norm", torch::nn::BatchNorm2d(torch::nn::BatchNorm2dOptions(2).momentum(momentum)));
     mask = register_buffer("mask", torch::full({3}, -std::numeric_limits<float>::infinity()));
@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(Momenta, RenewStatisticsTest, ::testing::Values(0.1, 0.
 
 TEST_P(RenewStatisticsTest, AreTheMeansOverTheMiniBatches) {
   torch::manual_seed(4);
-  Net net(Momentum());
+  Normalized net(Momentum());
   FlatParams params(net);
   for (int pass = 0; pass < 5; ++pass)
     net.forward(50 + torch::randn({4, 2, 3, 3}));  // what shall be forgotten
