@@ -81,7 +81,11 @@ void TakeInitialWeights(const TrainConfig& config, ImageClassifier& model) {
   if (!config.resume.empty() &&
       !CheckpointDirectory(RunFiles{config.resume}.checkpoints()).Complete().empty())
     return;
-  CopyInto(model, LoadWeights(config.init), config.init);
+  try {
+    CopyInto(model, LoadWeights(config.init), config.init);
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("--init: {}", error.what()));
+  }
 }
 
 // Rank 0 draws its initial weights alone, so that ranks that are threads, and share libtorch's generator, do
