@@ -85,7 +85,7 @@ class Crew {
       try {
         do {
           part.Step();
-        } while (part.sync().applied() == applied || part.sync().quiet_at() != part.sync().steps());
+        } while (part.sync().quiet_at() != part.sync().steps() || part.sync().applied() == applied);
       } catch (const CommError&) {
         failed = true;
         world_.Abort("another rank has failed");

@@ -140,7 +140,7 @@ class Synchronizer {
   // Applies the exchange that is prepared(). Local.
   void ApplyPrepared();
 
-  // How many exchanges of weights this rank has applied. Local.
+  // How many exchanges of weights this rank has applied. Local; while none is under way (quiet_at()).
   std::int64_t applied() const { return applied_; }
 
   // Ends the round here, with the exchange that belongs there, whatever the number of its steps; not while
