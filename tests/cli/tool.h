@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "data/idx_fixture.h"
+#include "support/sanitizers.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/file.h"
 #include "swarmsync/report/run_files.h"
@@ -33,11 +34,7 @@ using Arguments = std::vector<std::string>;
 using Variables = std::map<std::string, std::string>;
 
 // Seconds after which a test gives up on a process; none takes nearly so long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double kPatience = 480;
-#else
-constexpr double kPatience = 120;
-#endif
+constexpr double kPatience = kSanitized ? 480 : 120;
 
 inline Arguments operator+(Arguments a, const Arguments& b) {
   a.insert(a.end(), b.begin(), b.end());

@@ -14,6 +14,7 @@
 
 #include "data/idx_fixture.h"
 #include "support/errors.h"
+#include "support/sanitizers.h"
 #include "swarmsync/base/clock.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
@@ -119,7 +120,7 @@ TEST_F(RunWorkerTest, TheSecondsAddUpToTheWall) {
   config.batch_size = 50;
   config.period = 4;
   config.epochs = 0;
-  config.steps = 240;
+  config.steps = testing::kSanitized ? 8 : 240;
   for (const char* sync : {"average", "pso-ps", "ssgd"}) {
     config.sync = sync;
     const Run run = Train(config);
