@@ -64,7 +64,7 @@ TEST_F(WeightsTest, ExportRefusesInOneLine) {
   ExpectOneLine(Export(model, File("model.bin")), 2, {"model.bin", "--format"});
   ExpectOneLine(Export(model, File("model"), {"--format=state_dict"}), 2, {"'state_dict'", "'state-dict'"});
   ExpectOneLine(Export(model, File("none/model.pt")), 1, {File("none/model.pt")});
-  ExpectOneLine(Export(File("none"), File("new.pt")), 3, {"--init", File("none"), "No such file"});
+  ExpectOneLine(Export(File("none"), File("new.pt")), 3, {File("none"), "No such file"});
   WriteBytes(File("text"), "no weights");
   ExpectOneLine(Export(File("text"), File("new.pt")), 3, {File("text"), "neither"});
   ExpectOneLine(Run({"export", "--out=x.pt"}), 2, {"--weights", "required", "swarmsync export --help"});
