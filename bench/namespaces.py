@@ -33,13 +33,13 @@ class Hosts:
     def __enter__(self):
         try:
             for name in self.names:
-                ip("netns", "add", name)
-            ip("link", "add", "cable", "netns", self.names[0], "type", "veth", "peer", "name", "cable",
-               "netns", self.names[1])
+                output_of(["ip", "netns", "add", name])
+            output_of(["ip", "link", "add", "cable", "netns", self.names[0], "type", "veth", "peer", "name",
+                       "cable", "netns", self.names[1]])
             for name, address in zip(self.names, HOSTS):
-                ip("-n", name, "link", "set", "lo", "up")
-                ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
-                ip("-n", name, "link", "set", "cable", "mtu", "65000", "up")
+                output_of(on(name, "ip", "link", "set", "lo", "up"))
+                output_of(on(name, "ip", "addr", "add", f"{address}/24", "dev", "cable"))
+                output_of(on(name, "ip", "link", "set", "cable", "mtu", "65000", "up"))
         except (OSError, subprocess.CalledProcessError) as error:
             self.__exit__()
             print(f"skipped: no network namespaces here ({error})", file=sys.stderr)
@@ -52,16 +52,21 @@ class Hosts:
 
     def sent(self):
         """Bytes over the cable up to now, both ways."""
-        links = [json.loads(ip("-n", name, "-s", "-j", "link", "show", "cable")) for name in self.names]
+        links = [json.loads(output_of(on(name, "ip", "-s", "-j", "link", "show", "cable"))) for name in self.names]
         return sum(link[0]["stats64"]["tx"]["bytes"] for link in links)
 
     def start(self, host, command, variables):
-        return subprocess.Popen(["ip", "netns", "exec", self.names[host], *command], env={**os.environ, **variables},
+        return subprocess.Popen(on(self.names[host], *command), env={**os.environ, **variables},
                                 stdout=subprocess.PIPE, text=True)
 
 
-def ip(*arguments):
-    return subprocess.run(["ip", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+def on(namespace, *command):
+    """Not `ip netns exec`, which fails in a chroot, as it wants to mount things anew."""
+    return ["nsenter", f"--net=/run/netns/{namespace}", *command]
+
+
+def output_of(command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def run(hosts, command, workers_per_host):

@@ -22,6 +22,8 @@ source, build = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 PROGRAMS = (r"swarmsync|mpirun|srun|torchrun|(/usr/bin/)?python3|cmake|ninja|tensorboard|export|source|openssl|"
             r"for \w+ in|[A-Z_]+=\S+|(scripts|bench|tests|fuzz|build|examples|tools)/\S+")
 
+SKIPPED = 77  # what a script ends with that cannot run here
+
 # How a command is run: the first pattern that is found in it says.
 AS_IT_IS = "as it is"
 ON_WHOLE_SETS = "as it is, on sets of the true size"
@@ -184,7 +186,9 @@ class Pages:
         result = subprocess.run(["bash", "-euo", "pipefail", "-c", script_of_bash], cwd=directory, env=environment,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 timeout=300, check=False)
-        if result.returncode:
+        if result.returncode == SKIPPED:
+            self.counts["cannot run here: " + result.stdout.strip().splitlines()[-1]] += 1
+        elif result.returncode:
             self.failures.append(f"{where}: code {result.returncode} of: {script}\n    "
                                  + "\n    ".join(result.stdout.strip().splitlines()[-5:]))
 
