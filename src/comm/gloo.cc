@@ -288,6 +288,27 @@ c10::intrusive_ptr<c10d::Store> OpenStore(const GlooOptions& options) {
   return store;
 }
 
+// A rank's entry in the store, which it makes when it has come.
+std::string EntryOf(int rank) { return fmt::format("here/{}", rank); }
+
+// "; ranks 2, 3 are missing". Empty where all have come, or where the store cannot tell.
+std::string WhoIsAbsent(c10d::Store& store, int size) {
+  constexpr std::size_t kMostNamed = 16;
+  std::vector<int> absent;
+  try {
+    for (int rank = 0; rank < size; ++rank) {
+      if (!store.check({EntryOf(rank)})) absent.push_back(rank);
+    }
+  } catch (const std::exception&) {  // such as rank 0's, which has given up before
+    return "";
+  }
+  if (absent.empty()) return "";
+  if (absent.size() == 1) return fmt::format("; rank {} is missing", absent[0]);
+  const std::size_t named = std::min(absent.size(), kMostNamed);
+  return fmt::format("; ranks {}{} are missing", fmt::join(absent.begin(), absent.begin() + named, ", "),
+                     named < absent.size() ? fmt::format(" and {} more", absent.size() - named) : "");
+}
+
 // Threads that are made while one lives do not take the processor away from others when they wake up
 // (SCHED_BATCH); they wait until one is free, or for the others' time to be over. Gloo's own thread, which
 // moves the bytes, would else often interrupt the thread that is just sending, and then ask again and again
@@ -332,6 +353,7 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
                                  options.size, options.size - 1));
   }
   CheckHosts(options);
+  c10::intrusive_ptr<c10d::Store> store;
   try {
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(Milliseconds(options.timeout));
     {
@@ -339,13 +361,15 @@ std::unique_ptr<Communicator> ConnectGloo(const GlooOptions& options) {
       gloo_options->devices.push_back(OpenDevice(options));
     }
     gloo_options->threads = 1;  // calls come one at a time
-    return std::make_unique<GlooCommunicator>(OpenStore(options), options.rank, options.size, gloo_options);
+    store = OpenStore(options);
+    store->set(EntryOf(options.rank), std::vector<std::uint8_t>{1});
+    return std::make_unique<GlooCommunicator>(store, options.rank, options.size, gloo_options);
   } catch (const UsageError&) {
     throw;
   } catch (const std::exception& error) {
     throw CommError(fmt::format("rank {} of {} could not meet the others at {} within {:g} s: {}",
                                 options.rank, options.size, Describe(options), options.timeout.count(),
-                                Reason(error)));
+                                Reason(error) + (store ? WhoIsAbsent(*store, options.size) : "")));
   }
 }
 

@@ -3,12 +3,14 @@
 #include "swarmsync/comm/gloo.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "support/child_process.h"
 #include "support/errors.h"
@@ -22,6 +24,7 @@ namespace swarmsync {
 namespace {
 
 using testing::ChildProcess;
+using ::testing::EndsWith;
 using testing::FreePort;
 using testing::MessageOf;
 using testing::Socket;
@@ -165,6 +168,18 @@ TEST(GlooFaults, ARankThatNeverComesEndsTheRendezvousAfterTheTimeout) {
                           0),
             0u)
       << message;
+  EXPECT_THAT(message, EndsWith("; rank 1 is missing"));
+}
+
+TEST(GlooFaults, ThoseWhoAreMissingAreNamed) {
+  const int port = FreePort();
+  const GlooOptions first{0, 4, TokenRendezvous{"127.0.0.1", port, ""}, std::chrono::seconds(4), ""};
+  GlooOptions third = first;
+  third.rank = 2;
+  std::thread beside([&] { EXPECT_THROW(ConnectGloo(third), CommError); });
+  const std::string message = MessageOf<CommError>([&] { ConnectGloo(first); });
+  beside.join();
+  EXPECT_THAT(message, EndsWith("not all ranks have come; ranks 1, 3 are missing"));
 }
 
 TEST(GlooFaults, AStoreThatIsNotThereEndsTheRendezvousAfterTheTimeout) {
