@@ -6,6 +6,7 @@
 
 #include "base/subprocess.h"
 #include "report/run_report.h"
+#include "swarmsync/base/error.h"
 #include "swarmsync/base/file.h"
 
 namespace swarmsync {
@@ -17,15 +18,24 @@ constexpr std::size_t kMostExchanges = 30;  // records of a run that are kept fo
 constexpr std::size_t kMostEpochs = 100;
 constexpr std::chrono::hours kLongestRun{24 * 30};
 
-// The last line that a program wrote, without what is before its name.
+// The last line that a program wrote, without what is before its name; empty if there is none.
 std::string LastLine(const fs::path& log) {
   const std::string text = ReadFile(log);
   const std::size_t end = text.find_last_not_of('\n');
-  if (end == std::string::npos) return "it said nothing";
+  if (end == std::string::npos) return "";
   const std::size_t begin = text.rfind('\n', end) + 1;  // npos + 1 is 0
   const std::string line = text.substr(begin, end - begin + 1);
   const std::string prefix = "swarmsync: ";
   return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
+}
+
+std::string WhyItFailed(const SubprocessResult& result, const fs::path& log) {
+  const std::string said = LastLine(log);
+  if (result.kind == SubprocessResult::Kind::kExited && !said.empty()) return said;
+  const std::string how = result.kind == SubprocessResult::Kind::kSignalled
+                              ? Interrupted(result.code).what()
+                              : fmt::format("ended with code {}", result.code);
+  return fmt::format("{}; {}", how, said.empty() ? "it said nothing" : "it said last: " + said);
 }
 
 // What the report draws of an exchange; all of it would make the store ten times as large.
@@ -66,7 +76,7 @@ RunRecord MakeRun(const PlannedRun& run, const fs::path& directory, const std::f
   record.flags = run.flags;
   record.failed = result.kind != SubprocessResult::Kind::kExited || result.code != 0;
   if (record.failed) {
-    record.message = LastLine(options.output);
+    record.message = WhyItFailed(result, options.output);
   } else {
     record.result = nlohmann::ordered_json::parse(ReadFile(files.summary()));
     const Metrics metrics(files);

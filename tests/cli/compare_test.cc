@@ -149,6 +149,16 @@ TEST_F(CompareTest, AFailingRunDoesNotLoseTheRest) {
               HasSubstr("diverged"));
 }
 
+TEST_F(CompareTest, ARunThatWasKilledSaysByWhichSignal) {
+  Run(Compare({"--lr=0.05", "--sync=average", "--seeds=1", "--backend=threads"}),
+      {{"SWARMSYNC_FAULTS", "1:kill@3"}});
+  const std::vector<Json> runs = Runs();
+  ASSERT_EQ(runs.size(), 1u);
+  EXPECT_EQ(runs[0].at("status"), "failed");
+  EXPECT_THAT(runs[0].at("message").get<std::string>(),
+              AllOf(HasSubstr("stopped by signal 9 (Killed); it said last: "), HasSubstr("kill")));
+}
+
 TEST_F(CompareTest, BadInputIsFoundBeforeTheFirstRun) {
   const auto refused = [&](const Arguments& flags, const std::vector<std::string>& parts) {
     ExpectOneLine(Run(Compare(flags)), 2, parts);
