@@ -10,6 +10,7 @@
 #include "bench/train.h"
 #include "bench/update.h"
 #include "cli/commands.h"
+#include "cli/flag_values.h"
 #include "cli/library_logs.h"
 #include "cli/parent.h"
 #include "cli/train_flags.h"

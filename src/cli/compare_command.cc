@@ -20,6 +20,7 @@
 #include "base/first_line.h"
 #include "base/print.h"
 #include "cli/commands.h"
+#include "cli/flag_values.h"
 #include "cli/flags_of.h"
 #include "cli/parent.h"
 #include "cli/stop_signals.h"

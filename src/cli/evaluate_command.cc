@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "cli/commands.h"
-#include "cli/train_flags.h"
+#include "cli/flag_values.h"
 #include "swarmsync/base/error.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/data/dataset.h"

@@ -26,6 +26,7 @@
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/dry_run.h"
+#include "cli/flag_values.h"
 #include "cli/library_logs.h"
 #include "cli/line_of.h"
 #include "cli/parent.h"

@@ -13,9 +13,7 @@
 
 #include "base/numbers.h"
 #include "cli/flags_of.h"
-#include "model/torchscript.h"
 #include "swarmsync/base/error.h"
-#include "swarmsync/data/dataset.h"
 #include "train/config_fields.h"
 
 namespace swarmsync {
@@ -125,24 +123,6 @@ CLI::Option* AddConfigFlag(CLI::App& command) {
   return command.add_option("--config", "TOML file with the same names as the flags; a flag overrides it")
       ->type_name("FILE")
       ->group("The run");
-}
-
-void NameValues(CLI::App& command, const ModelRegistry& models) {
-  const auto name = [&](const char* flag, const std::vector<std::string>& values) {
-    if (CLI::Option* option = command.get_option_no_throw(flag)) SetValues(*option, values);
-  };
-  std::vector<std::string> datasets = DatasetNames(), model_names = models.names();
-  for (std::string& dataset : datasets) {  // "idx:DIR"
-    if (const std::size_t colon = dataset.find(':'); colon != std::string::npos) dataset.resize(colon + 1);
-  }
-  model_names.emplace_back(kTorchScriptPrefix);
-  name("--dataset", datasets);
-  name("--model", model_names);
-  name("--sync", SynchronizerNames());
-  name("--baseline", SynchronizerNames());
-  name("--device", {"auto", "cpu", "cuda", "cuda:"});
-  name("--schedule", {"constant", "cosine", "step:"});
-  name("--shard", {"iid", "label-skew:"});
 }
 
 const std::set<std::string>& FlagsWithoutZero() { return kNoZero; }

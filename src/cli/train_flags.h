@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "swarmsync/model/registry.h"
 #include "swarmsync/train/config.h"
 
 namespace CLI {
@@ -19,10 +18,6 @@ void AddTrainFlags(CLI::App& command, TrainConfig& config);
 
 // Adds those of them that an exchange alone depends on.
 void AddExchangeFlags(CLI::App& command, TrainConfig& config);
-
-// Says which values the flags have whose names are not those of an enumeration: data sets, models,
-// synchronizers. For commands that have some of the flags of `train`.
-void NameValues(CLI::App& command, const ModelRegistry& models);
 
 // Names the file of a `train` without --config.
 inline constexpr const char* kConfigVariable = "SWARMSYNC_CONFIG";
