@@ -94,7 +94,7 @@ class Moved {
   }
 
   void Move(std::uint32_t exchange) {
-    ForEachBlock(params_.weights().numel(), particle_->Move(personal_, global_, exchange, 0));
+    ForEachBlock(params_.weights().numel(), particle_->Move(personal_, global_, exchange, 0, 1));
   }
   at::Tensor weights() const { return params_.weights().narrow(0, 0, module_.parameters()[0].numel()); }
 

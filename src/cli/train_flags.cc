@@ -109,8 +109,8 @@ void AddTrainFlags(CLI::App& command, TrainConfig& config) { VisitFields(config,
 void AddExchangeFlags(CLI::App& command, TrainConfig& config) {
   const std::set<std::string_view> groups{kSyncGroup, kSwarmGroup, kPeersGroup};
   // Those of the groups that say what happens between exchanges.
-  const std::set<std::string_view> beside{"sync-warmup-steps", "momentum-at-sync", "overlap", "group-period",
-                                          "recalibrate"};
+  const std::set<std::string_view> beside{"period-by-lr", "sync-warmup-steps", "momentum-at-sync",
+                                          "overlap",      "group-period",      "recalibrate"};
   const std::set<std::string_view> others{"workers", "backend", "threads-per-worker", "timeout", "transport",
                                           "link",    "seed"};
   VisitFields(config, [&](const char* name, auto& member, const char* help, const char* group) {

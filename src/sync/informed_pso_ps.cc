@@ -72,7 +72,7 @@ class InformedPsoPs : public Synchronizer {
       guide = guide_.sum();
     }
     particle_.Learn();
-    if (turn.works()) MoveWeights(particle_.Move({}, guide, exchange_, progress()));
+    if (turn.works()) MoveWeights(particle_.Move({}, guide, exchange_, progress(), carried()));
     if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
   }

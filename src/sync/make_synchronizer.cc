@@ -96,6 +96,11 @@ void Validate(const SyncOptions& options, int workers) {
   if (options.total_steps < 0) {
     throw UsageError(fmt::format("total_steps is {}; it must be 0 (unknown) or more", options.total_steps));
   }
+  if (const auto& ends = options.round_ends;
+      !ends.empty() && !(ends.back() == options.total_steps && std::is_sorted(ends.begin(), ends.end()))) {
+    throw UsageError(fmt::format("round_ends ends with {}; it must ascend and end with total_steps, {}",
+                                 ends.back(), options.total_steps));
+  }
   if (!(options.local_momentum >= 0 && options.local_momentum < 1)) {
     throw UsageError(
         fmt::format("local_momentum is {}; it must be at least 0 and below 1", options.local_momentum));
@@ -135,12 +140,25 @@ void Validate(const SyncOptions& options, int workers) {
   Validate(options.peers, workers / options.group_size);
 }
 
+std::uint32_t Crc(const void* data, std::size_t bytes) {
+  return static_cast<std::uint32_t>(crc32_z(0, static_cast<const Bytef*>(data), bytes));
+}
+
+std::string RoundsOf(const SyncOptions& options) {
+  std::string text = fmt::format("period {}", options.period);
+  if (const auto& ends = options.round_ends; !ends.empty()) {
+    text += fmt::format(", {} rounds with the ends {:08x}", ends.size(),
+                        Crc(ends.data(), ends.size() * sizeof(ends[0])));
+  }
+  return text;
+}
+
 // All that must be the same on every rank, in words.
 std::string Describe(std::string_view name, const FlatParams& params, const SyncOptions& options) {
   const PsoOptions& swarm = options.swarm;
   const PeerOptions& peers = options.peers;
   return fmt::format(
-      "{} of {} parameters in {} tensors, period {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
+      "{} of {} parameters in {} tensors, {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
       "probe {}, local momentum {}, commit {}, "
       "guard {}, wire {}, overlap {}, groups of {}, group period {}, buckets of {} bytes, velocity {}, "
       "inertia {}, cognitive {}, social {}, random {}, memory "
@@ -148,7 +166,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "beta {}, guide {}, momentum at sync {}, buffers {}, clip {}, final average {}, elastic alpha {}, slow "
       "alpha {}, slow beta "
       "{}, outer lr {}, outer momentum {}, swarmsync {} on libtorch {}",
-      name, params.num_params(), params.slots().size(), options.period, options.total_steps,
+      name, params.num_params(), params.slots().size(), RoundsOf(options), options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.probe ? "given" : "none",
       options.local_momentum, options.commit, options.guard, ToString(options.wire), options.overlap,
       options.group_size, options.group_period, options.bucket_bytes, ToString(swarm.velocity),
@@ -173,8 +191,7 @@ void CheckAgreement(const std::string& description, Communicator& comm) {
 
 double Checksum(const at::Tensor& weights) {
   const at::Tensor bytes = weights.cpu();
-  const auto* data = static_cast<const Bytef*>(bytes.data_ptr());
-  return static_cast<double>(crc32_z(0, data, bytes.nbytes()));
+  return Crc(bytes.data_ptr(), bytes.nbytes());
 }
 
 void MakeWeightsEqual(const FlatParams& params, Communicator& comm) {

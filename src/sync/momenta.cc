@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/optimizer_state.h"
@@ -47,6 +48,10 @@ std::int64_t AgreedSize(std::int64_t mine, Communicator& comm) {
   return static_cast<std::int64_t>(most);
 }
 
+double RateOf(const torch::optim::Optimizer& optimizer, std::size_t group) {
+  return optimizer.param_groups()[group].options().get_lr();
+}
+
 }  // namespace
 
 void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) {
@@ -77,6 +82,42 @@ void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) 
   if (contributors.item<double>() == 0) return;
   const double part_of_each = 1 / contributors.item<double>();
   for_each([=](at::Tensor& momentum, const at::Tensor& part) { momentum.copy_(part).mul_(part_of_each); });
+}
+
+MomentumOfMove::MomentumOfMove(const at::Tensor& weights) : weights_(weights), start_(weights.clone()) {}
+
+void MomentumOfMove::CountStep(const torch::optim::Optimizer& optimizer) { rates_ += RateOf(optimizer, 0); }
+
+void MomentumOfMove::EndRound() { round_rates_ = std::exchange(rates_, 0); }
+
+void MomentumOfMove::StartHere() {
+  start_.copy_(weights_);
+  rates_ = 0;
+}
+
+void MomentumOfMove::Set(torch::optim::Optimizer* optimizer) {
+  torch::NoGradGuard no_grad;
+  const at::Tensor move = start_.sub_(weights_);
+  for (std::size_t i = 0; optimizer != nullptr && i < optimizer->param_groups().size(); ++i) {
+    const double proportion = RateOf(*optimizer, i) / RateOf(*optimizer, 0);
+    const double rates = round_rates_ * proportion;
+    if (!(rates > 0)) continue;
+    for (const at::Tensor& parameter : optimizer->param_groups()[i].params()) {
+      auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(ParamStateOf(*optimizer, parameter));
+      if (sgd == nullptr || !sgd->momentum_buffer().defined()) continue;
+      const at::Tensor moved =
+          move.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset());
+      at::Tensor momentum = sgd->momentum_buffer();
+      momentum.copy_(moved).div_(rates);
+    }
+  }
+  start_.copy_(weights_);
+}
+
+void MomentumOfMove::VisitState(StateVisitor& state) {
+  state.TensorInPlace("start", Held::kByEach, start_);
+  state.Number("rates", Held::kByEach, rates_);
+  state.Number("rates of the round", Held::kByEach, round_rates_);
 }
 
 }  // namespace swarmsync

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 
 namespace torch::optim {
@@ -27,6 +28,37 @@ class MomentaMean {
   Communicator& comm_;
   at::TensorOptions like_;
   at::Tensor message_;  // the momenta, one after another, and the number of contributors; kept for the next
+};
+
+// The momentum that the move of the weights tells. A step of SGD is x <- x - lr b with the momentum b, so a
+// round that has brought the weights from x to x' had
+//
+//   b = (x - x') / (sum of lr over its steps)
+//
+// on average over its steps and, where the exchange is an average, over the workers, whose gradients' noise
+// it so leaves behind. Local. Not thread-safe.
+class MomentumOfMove {
+ public:
+  // Borrows the weights, where a round begins.
+  explicit MomentumOfMove(const at::Tensor& weights);
+
+  // A step was made with the rates that the optimizer has. Where parameters have rates of their own, their
+  // proportions are taken to stay as they are.
+  void CountStep(const torch::optim::Optimizer& optimizer);
+  // The exchange of the round begins; steps count for the next one from here on.
+  void EndRound();
+  // The first round begins at the weights as they are.
+  void StartHere();
+  // The weights are where the exchange of the last round has put them, and the next one begins there. Gives
+  // SGD's momenta their new values, where there are some and the round had a step.
+  void Set(torch::optim::Optimizer* optimizer);
+
+  void VisitState(StateVisitor& state);
+
+ private:
+  at::Tensor weights_, start_;
+  double rates_ = 0, round_rates_ = 0;  // of the first group of parameters: since the last exchange began,
+                                        // and in the round before it
 };
 
 }  // namespace swarmsync

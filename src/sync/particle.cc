@@ -86,8 +86,10 @@ void Particle::Learn() {
 }
 
 BlockWork Particle::Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
-                         double progress) {
+                         double progress, double carried) {
   if (!tuner_) options_.inertia = inertia_.at(progress);
+  PsoOptions options = options_;
+  options.inertia = carried * inertia();
   ParticleSpan whole;
   whole.weights = Data(params_.weights());
   whole.velocity = Data(velocity_);
@@ -96,13 +98,13 @@ BlockWork Particle::Move(const at::Tensor& personal_best, const at::Tensor& guid
   whole.global_best = Data(guide);
   RandomFactors random{Philox(seed_), options_.random, exchange, static_cast<std::uint32_t>(comm_.rank())};
   if (device_pieces_.defined()) {
-    return [this, whole, random](std::int64_t, std::int64_t) {
+    return [this, whole, options, random](std::int64_t, std::int64_t) {
       const auto* const pieces =
           reinterpret_cast<const ParticlePiece*>(device_pieces_.data_ptr<std::uint8_t>());
-      MoveParticleOnDevice(whole, pieces, static_cast<std::int64_t>(pieces_.size()), options_, random);
+      MoveParticleOnDevice(whole, pieces, static_cast<std::int64_t>(pieces_.size()), options, random);
     };
   }
-  return [this, whole, random](std::int64_t begin, std::int64_t end) {
+  return [this, whole, options, random](std::int64_t begin, std::int64_t end) {
     const auto starts_before = [](const ParticlePiece& piece, std::int64_t place) {
       return piece.begin < place;
     };
@@ -111,7 +113,7 @@ BlockWork Particle::Move(const at::Tensor& personal_best, const at::Tensor& guid
          piece != pieces_.end() && piece->begin < end; ++piece) {
       factors.tensor = piece->tensor;
       factors.first_element = piece->first_element;
-      MoveParticle(At(whole, *piece), options_, factors);
+      MoveParticle(At(whole, *piece), options, factors);
     }
   };
 }

@@ -33,12 +33,13 @@ class Particle {
   void Learn();
 
   // What moves the weights, a block after another. An undefined tensor switches its pull off. exchange: its
-  // number, for the random factors. progress: of the training, for an inertia that changes with it. Borrows
-  // the tensors' memory. On a GPU, where it is called once, it moves all.
+  // number, for the random factors. progress: of the training, for an inertia that changes with it. carried:
+  // what is left of a velocity before the inertia. Borrows the tensors' memory. On a GPU, where it is called
+  // once, it moves all.
   BlockWork Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
-                 double progress);
+                 double progress, double carried);
 
-  double inertia() const { return options_.inertia.value(); }  // of the last move
+  double inertia() const { return options_.inertia.value(); }  // of the last move, apart from `carried`
 
   // Takes the weights to `position`, with no velocity.
   void Restart(const at::Tensor& position);

@@ -3,8 +3,8 @@
 //
 //   v <- beta v + (mean_i y_i - x);  x <- x + alpha v
 //
-// Departs from the paper's spelling: v = -lr u, which is the same at a constant learning rate and does not
-// divide by it.
+// The paper's u is -v / lr, which makes v follow the learning rate. Here v is multiplied by
+// Synchronizer::carried() before, which is the same where the rate falls, and where it rises leaves v alone.
 
 #include <ATen/ATen.h>
 
@@ -21,7 +21,7 @@ class SlowMo : public OuterSynchronizer {
 
  protected:
   void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) override {
-    velocity.mul_(*options().peers.slow_beta).add_(mean.sub_(start));
+    velocity.mul_(carried() * *options().peers.slow_beta).add_(mean.sub_(start));
     start.add_(velocity, options().peers.slow_alpha);
   }
 };

@@ -15,6 +15,7 @@ namespace {
 
 SyncOptions EveryStep(SyncOptions options) {
   options.period = 1;
+  options.round_ends.clear();
   return options;
 }
 

@@ -49,7 +49,10 @@ at::Tensor MeanOfBuffers(const at::Tensor& mine, bool works, Communicator& comm)
 }  // namespace
 
 Synchronizer::Synchronizer(FlatParams& params, Communicator& comm, SyncOptions options)
-    : params_(params), comm_(comm), options_(std::move(options)), round_start_(SketchOf(params.weights())) {}
+    : params_(params), comm_(comm), options_(std::move(options)), round_start_(SketchOf(params.weights())) {
+  if (options_.momentum_at_sync == MomentumAtSync::kMove)
+    momentum_of_move_ = std::make_unique<MomentumOfMove>(params.weights());
+}
 
 Synchronizer::~Synchronizer() = default;
 
@@ -78,9 +81,11 @@ void Synchronizer::Step(torch::optim::Optimizer& optimizer, const at::Tensor& lo
 }
 
 bool Synchronizer::BeforeOptimizer() {
-  if (options_.momentum_at_sync == MomentumAtSync::kAverage) {
-    throw UsageError(
-        "momentum_at_sync is average, which needs an optimizer of libtorch's in C++; take keep or reset");
+  if (const auto policy = options_.momentum_at_sync;
+      policy == MomentumAtSync::kAverage || policy == MomentumAtSync::kMove) {
+    throw UsageError(fmt::format(
+        "momentum_at_sync is {}, which needs an optimizer of libtorch's in C++; take keep or reset",
+        ToString(policy)));
   }
   if (in_step_)
     throw UsageError(
@@ -114,9 +119,10 @@ bool Synchronizer::EndStep(torch::optim::Optimizer* optimizer, const at::Tensor&
     round_loss_ = LossSum();
   } else {
     ++round_steps_;
+    if (momentum_of_move_) momentum_of_move_->CountStep(*optimizer);
   }
   const bool last = steps_ == options_.total_steps;
-  const bool round_ends = round_steps_ == options_.period || (last && round_steps_ > 0);
+  const bool round_ends = RoundIsOver() || (last && round_steps_ > 0);
   if (under_way() && (round_ends || steps_ - exchanged_at_ == options_.overlap)) ApplyExchange();
   bool forget = SettleMomentum(optimizer, /*works=*/true);
   if (round_ends || (round_steps_ > 0 && round_steps_ % options_.group_period == 0)) AverageGroup();
@@ -227,6 +233,7 @@ void Synchronizer::ExchangeRound(double fitness) {
     if (options_.final_average.value_or(0) > 0) AverageReplica();
   } else if (!exchanges_gradients()) {
     last_fitness_ = fitness;
+    if (momentum_of_move_) momentum_of_move_->EndRound();
     Turn turn{fitness, Role::kWorks};
     if (options_.guard) turn.judged = LossToJudge(fitness);
     if (groups_) JoinGroup(turn);
@@ -296,6 +303,7 @@ bool Synchronizer::SettleMomentum(torch::optim::Optimizer* optimizer, bool works
     AddSpan(arrival);
     ChargeBytes();
   }
+  if (momentum_of_move_) momentum_of_move_->Set(optimizer);
   const bool resets = options_.momentum_at_sync == MomentumAtSync::kReset;
   // Of a worker that was left out, the momentum led away, or is not finite.
   return (std::exchange(left_out_, false) || resets) && Forget(optimizer);
@@ -314,6 +322,7 @@ int Synchronizer::ExchangeGradients(const Turn& turn) {
   contributors_ = gradients().Take(turn.works());
   AddSpan(arrival);
   ++exchanged_steps_;
+  rounds_begin_ = ++rounds_end_;
   if (!turn.works() && !exchanges_gradients()) BeginRounds();
   return contributors_;
 }
@@ -371,6 +380,7 @@ int Synchronizer::ApplyPending() {
   if (options_.trace) traces_.push_back(trace);
   if (part_of_average_ > 0) AverageBuffers();
   ++applied_;
+  rounds_begin_ = std::exchange(rounds_end_, NextRoundEnd());
   return pending.workers;
 }
 
@@ -434,6 +444,7 @@ void Synchronizer::BeginRounds() {
   }
   if (overlap_) overlap_->CopyIn();
   StartHere();
+  if (momentum_of_move_) momentum_of_move_->StartHere();
   round_start_ = SketchOf(params_.weights());
 }
 
@@ -471,9 +482,34 @@ std::vector<double> Synchronizer::GatherFitness(const Turn& turn) {
 
 double Synchronizer::progress() const {
   if (options_.total_steps == 0) return 0;
-  const std::int64_t steps =
-      recounted_steps_ + exchanged_steps_ + (rounds_ + 1 - exchanged_steps_) * options_.period;
-  return std::min(1.0, static_cast<double>(steps) / static_cast<double>(options_.total_steps));
+  return std::min(1.0, static_cast<double>(NextRoundEnd()) / static_cast<double>(options_.total_steps));
+}
+
+bool Synchronizer::RoundIsOver() const {
+  const std::vector<std::int64_t>& ends = options_.round_ends;
+  if (ends.empty()) return round_steps_ == options_.period;
+  return round_steps_ > 0 && std::binary_search(ends.begin(), ends.end(), steps_);
+}
+
+// Where the round that began after the last one ends. All ranks have the same, those that have finished too.
+std::int64_t Synchronizer::NextRoundEnd() const {
+  const std::vector<std::int64_t>& ends = options_.round_ends;
+  const auto next = std::upper_bound(ends.begin(), ends.end(), rounds_end_);
+  if (next != ends.end()) return *next;
+  const std::int64_t end = rounds_end_ + options_.period;
+  return options_.total_steps > rounds_end_ ? std::min(end, options_.total_steps) : end;
+}
+
+double Synchronizer::carried() const {
+  if (!options_.rate) return 1;
+  const auto rates = [&](std::int64_t begin, std::int64_t end) {
+    double sum = 0;
+    for (std::int64_t step = begin + 1; step <= end; ++step) sum += options_.rate(step);
+    return sum;
+  };
+  const double before = rates(rounds_begin_, rounds_end_);
+  const double now = rates(rounds_end_, NextRoundEnd());
+  return now < before ? now / before : 1;
 }
 
 int Synchronizer::CountWorking(const std::vector<double>& fitness) {
@@ -510,7 +546,8 @@ void Synchronizer::MoveWeights(const BlockWork& move) {
 }
 
 // How much the next position counts, 0 without an average: polynomial-decay averaging (Shamir and Zhang
-// 2013), a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p).
+// 2013), a_k = (1 - c) a_{k-1} + c x_k, c = (p + 1) / (k + p). Where rounds have lengths of their own it is
+// the steps t that count as t^p.
 double Synchronizer::NextPartOfAverage() {
   const double power = options_.final_average.value_or(0);
   if (power == 0 || !averages_) return 0;
@@ -519,7 +556,10 @@ double Synchronizer::NextPartOfAverage() {
     average_ = params_.NewState();
     average_buffers_ = at::zeros_like(params_.buffers());
   }
-  return (power + 1) / (static_cast<double>(averaged_) + power);
+  if (options_.round_ends.empty()) return (power + 1) / (static_cast<double>(averaged_) + power);
+  const auto begin = static_cast<double>(rounds_end_ - exchanged_steps_);
+  const auto end = static_cast<double>(NextRoundEnd() - exchanged_steps_);
+  return 1 - std::pow(begin / end, power + 1);
 }
 
 void Synchronizer::AverageBuffers() {
@@ -551,7 +591,7 @@ void Synchronizer::WriteFinalModel(const at::Tensor& weights, const at::Tensor& 
 }
 
 void Synchronizer::CountFrom(std::int64_t steps) {
-  recounted_steps_ = steps - exchanged_steps_ - (rounds_ - exchanged_steps_) * options_.period;
+  rounds_begin_ = rounds_end_ = steps;
   exchanged_at_ += steps - steps_;
   steps_ = steps;
 }
@@ -565,7 +605,8 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.TensorInPlace("weights", only_gradients() ? Held::kByAll : Held::kByEach, model().weights());
   state.TensorInPlace("buffers", Held::kByEach, model().buffers());
   state.Number("steps", Held::kByEach, steps_);
-  state.Number("recounted steps", Held::kByAll, recounted_steps_);
+  state.Number("end of the rounds", Held::kByAll, rounds_end_);
+  state.Number("begin of the last round", Held::kByAll, rounds_begin_);
   state.Number("rounds", Held::kByAll, rounds_);
   state.Number("steps of the round", Held::kByEach, round_steps_);
   state.Number("steps with exchanged gradients", Held::kByAll, exchanged_steps_);
@@ -593,6 +634,10 @@ void Synchronizer::VisitState(StateVisitor& state) {
   if (only_gradients() || options_.warmup_steps > 0) {
     const StateVisitor::Within mean(state, "gradients");
     gradients().VisitState(state);
+  }
+  if (momentum_of_move_) {
+    const StateVisitor::Within move(state, "momentum");
+    momentum_of_move_->VisitState(state);
   }
   const StateVisitor::Within algorithm(state, name());
   VisitAlgorithm(state);

@@ -106,6 +106,12 @@ void Validate(const TrainConfig& c) {
         "--momentum-at-sync is {} with --sync ssgd, whose exchange moves no weights; leave it out",
         ToString(c.momentum_at_sync)));
   }
+  if (c.momentum_at_sync == MomentumAtSync::kMove && c.momentum == 0) {
+    throw UsageError(
+        "--momentum-at-sync is move, which sets the momentum of sgd, and there is none; give a --momentum "
+        "above "
+        "0, or leave it out");
+  }
   if (c.buffers != BuffersAtSync::kAverage && c.sync == "ssgd") {
     throw UsageError(fmt::format("--buffers is {} with --sync ssgd, which exchanges no buffers; leave it out",
                                  ToString(c.buffers)));
@@ -157,6 +163,12 @@ void Validate(const TrainConfig& c) {
         fmt::format("--group-period is {}; it must be from 1 to the period, {}", c.group_period, c.period));
   }
   Require(c.bucket_mb >= 1e-6 && c.bucket_mb <= 1e6, "bucket-mb", c.bucket_mb, "from 0.000001 to 1000000");
+  Require(c.period_by_lr >= 0 && c.period_by_lr <= 10, "period-by-lr", c.period_by_lr, "from 0 to 10");
+  if (c.period_by_lr > 0 && c.sync == "ssgd") {
+    throw UsageError(
+        fmt::format("--period-by-lr is {} with --sync ssgd, which exchanges at every step; leave it out",
+                    c.period_by_lr));
+  }
   Require(c.sync_warmup_steps >= 0, "sync-warmup-steps", c.sync_warmup_steps, "at least 0");
   try {
     ValidateFinalAverage(c.final_average.value_or(0));

@@ -94,12 +94,18 @@ void VisitFields(Config& c, Visitor&& visit) {
         "ssgd, average, pso-ps, informed-pso-ps, easgd, slowmo, diloco or leader (docs/synchronizers.md)",
         kSyncGroup);
   visit("period", c.period, "local steps between two exchanges (ssgd exchanges at every step)", kSyncGroup);
+  visit("period-by-lr", c.period_by_lr,
+        "as many exchanges, but closer together while the learning rate is high: with its power X (1: so far "
+        "apart as it is low); 0: evenly",
+        kSyncGroup);
   visit("sync-warmup-steps", c.sync_warmup_steps,
         "exchange gradients at every step for so many steps before the rounds begin (post-local SGD)",
         kSyncGroup);
-  visit("momentum-at-sync", c.momentum_at_sync,
-        "the local optimizer's state after an exchange: keep, reset, or average (over the workers)",
-        kSyncGroup);
+  visit(
+      "momentum-at-sync", c.momentum_at_sync,
+      "the local optimizer's state after an exchange: keep, reset, average (over the workers), or move (what "
+      "the weights' move tells of it)",
+      kSyncGroup);
   visit("buffers", c.buffers,
         "BatchNorm's statistics at an exchange: average, guide (all take the best worker's) or local",
         kSyncGroup);

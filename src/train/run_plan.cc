@@ -167,12 +167,14 @@ RunPlan PlanRun(const TrainConfig& config, const ModelRegistry& models, const Da
   plan.total_steps = TotalSteps(config, sampler);
   plan.gradient_exchanges =
       config.sync == "ssgd" ? plan.total_steps : std::min(plan.total_steps, config.sync_warmup_steps);
-  const std::int64_t steps = plan.total_steps - plan.gradient_exchanges;
-  plan.rounds = RoundUp(steps, config.period);
-  if (group > 1) {
+  if (config.sync != "ssgd") {
     const std::int64_t every = config.group_period > 0 ? config.group_period : config.period;
-    plan.group_averages =
-        steps / config.period * RoundUp(config.period, every) + RoundUp(steps % config.period, every);
+    std::int64_t begin = plan.gradient_exchanges;
+    for (const std::int64_t end : RoundEndsOf(config, sampler)) {
+      ++plan.rounds;
+      if (group > 1) plan.group_averages += RoundUp(end - begin, every);
+      begin = end;
+    }
   }
 
   // The last group's leader, who speaks for it, and another member.

@@ -3,9 +3,11 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "swarmsync/data/sharding.h"
+#include "swarmsync/sync/round_ends.h"
 #include "train/device.h"
 #include "train/device_batches.h"
 
@@ -15,6 +17,7 @@ namespace {
 constexpr std::uint64_t kValidationSeed =
     0;  // the same samples are held out in all runs, so that runs compare
 constexpr std::int64_t kProbeSize = 512;
+constexpr std::int64_t kLongestRound = 4;  // periods, with --period-by-lr
 
 std::filesystem::path DataDir(const TrainConfig& config) {
   return config.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(config.data_dir);
@@ -23,6 +26,17 @@ std::filesystem::path DataDir(const TrainConfig& config) {
 bool RecordsGraph(const TrainConfig& config, const at::Device& device, const ImageClassifier& model) {
   if (config.cuda_graph != CudaGraph::kAuto) return config.cuda_graph == CudaGraph::kOn;
   return device.is_cuda() && model.repeats_itself() && !SharesStreams(config);
+}
+
+// The learning rate's factor by step, from 1.
+std::function<double(std::int64_t)> FactorOf(const TrainConfig& config, double warmup,
+                                             const ShardedSampler& sampler) {
+  const double epoch_of_a_step = 1 / static_cast<double>(sampler.steps_per_epoch());
+  const double epochs = static_cast<double>(TotalSteps(config, sampler)) * epoch_of_a_step;
+  return [schedule = config.schedule, warmup, epoch_of_a_step, epochs](std::int64_t step) {
+    const double seen = static_cast<double>(step - 1) * epoch_of_a_step;
+    return LearningRateFactor(schedule, warmup, seen, epoch_of_a_step, epochs);
+  };
 }
 
 }  // namespace
@@ -61,6 +75,27 @@ double LearningRate(const TrainConfig& config, int rank) {
 std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler) {
   if (config.steps > 0) return config.steps;
   return (config.epochs > 0 ? config.epochs : kDefaultEpochs) * sampler.steps_per_epoch();
+}
+
+std::function<double(std::int64_t)> RateOf(const TrainConfig& config, const ShardedSampler& sampler) {
+  const bool constant = config.schedule.kind == Schedule::Kind::kConstant && config.lr_warmup == 0;
+  if (constant) return {};
+  return FactorOf(config, config.lr_warmup, sampler);
+}
+
+// Not of the learning rate while it warms up: it is low there because the weights would move too fast.
+std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSampler& sampler) {
+  RoundSpread spread;
+  spread.first = config.sync_warmup_steps;
+  spread.last = TotalSteps(config, sampler);
+  if (spread.last <= spread.first) return {};
+  spread.period = spread.shortest = spread.longest = config.period;
+  if (config.period_by_lr > 0) {
+    spread.shortest = config.overlap > 0 ? std::min(config.period, config.overlap + 1) : 1;
+    spread.longest = kLongestRound * config.period;
+  }
+  const auto rate = FactorOf(config, /*warmup=*/0, sampler);
+  return SpreadRounds(spread, [&](std::int64_t step) { return std::pow(rate(step), config.period_by_lr); });
 }
 
 at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device) {

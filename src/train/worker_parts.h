@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "swarmsync/data/dataset.h"
 #include "swarmsync/data/sampler.h"
@@ -21,6 +23,12 @@ ValidationSplit SplitOf(const TrainConfig& config, const Dataset& data);
 ShardedSampler MakeSampler(const TrainConfig& config, const Dataset& data, const ValidationSplit& split,
                            int world_size, int rank);
 std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler);
+// SyncOptions::rate: what the schedule, with its warm-up, makes of the learning rate. None where it makes
+// nothing of it.
+std::function<double(std::int64_t)> RateOf(const TrainConfig& config, const ShardedSampler& sampler);
+// The steps that end its rounds: every period, or as --period-by-lr says (SyncOptions::round_ends). None
+// where all steps warm up.
+std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSampler& sampler);
 
 double LearningRate(const TrainConfig& config, int rank);
 at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device);

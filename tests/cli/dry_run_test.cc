@@ -49,6 +49,8 @@ const std::vector<Arguments> kRuns{
     {"--sync=average", "--wire=bf16", "--backend=processes"},
     {"--sync=average", "--sync-warmup-steps=6", "--overlap=2"},
     {"--sync=average", "--group-size=2", "--group-period=2"},
+    {"--sync=average", "--period=3", "--period-by-lr=2", "--schedule=cosine"},
+    {"--sync=average", "--group-size=2", "--group-period=2", "--period-by-lr=1", "--schedule=step:0.5,1"},
     {"--sync=average", "--group-size=4"},
     {"--sync=ssgd", "--group-size=2"},
     {"--sync=easgd", "--workers=3"},

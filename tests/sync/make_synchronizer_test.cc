@@ -213,6 +213,11 @@ INSTANTIATE_TEST_SUITE_P(
                      "memory historic,"},
         Disagreement{"guide", [](SyncOptions& o) { o.swarm.guide = Guide::kRandom; }, "guide best,",
                      "guide random,"},
+        Disagreement{"round_ends",
+                     [](SyncOptions& o) {
+                       o.total_steps = 9, o.round_ends = {4, 9};
+                     },
+                     "period 16, total", "period 16, 2 rounds with the ends"},
         Disagreement{"momentum_at_sync", [](SyncOptions& o) { o.momentum_at_sync = MomentumAtSync::kReset; },
                      "sync keep,", "sync reset,"},
         Disagreement{"final_average", [](SyncOptions& o) { o.final_average = 2; }, "average 8,",

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,6 +43,22 @@ inline std::vector<Variant> Variants() {
        }},
       {"overlap", [](SyncOptions& o) { o.overlap = 2; }, false},
       {"guard", [](SyncOptions& o) { o.guard = true; }, false},
+      {"uneven rounds",
+       [](SyncOptions& o) {
+         o.round_ends = {1, 3, 8, 9, 10, 17, 30, 33, 47, 60};
+         o.swarm.inertia = Inertia(0.8, 0.2);
+       }},
+      {"rates that change",
+       [](SyncOptions& o) {
+         o.rate = [](std::int64_t step) { return 2 + std::cos(0.3 * static_cast<double>(step)); };
+       }},
+      {"momentum of the move", [](SyncOptions& o) { o.momentum_at_sync = MomentumAtSync::kMove; }, false},
+      {"momentum of the move, beside an overlap",
+       [](SyncOptions& o) {
+         o.momentum_at_sync = MomentumAtSync::kMove;
+         o.overlap = 2;
+       },
+       false},
       {"momentum average", [](SyncOptions& o) { o.momentum_at_sync = MomentumAtSync::kAverage; }, false},
   };
 }

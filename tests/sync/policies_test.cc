@@ -20,11 +20,12 @@ namespace {
 using testing::Floats;
 using testing::RunRanks;
 
-// One weight that stays, three float buffers, a counter, and an optimizer with momentum.
+// One weight that stays unless there is a learning rate, three float buffers, a counter, and an optimizer
+// with momentum.
 class Worker {
  public:
-  Worker()
-      : params_(module_), optimizer_(module_.parameters(), torch::optim::SGDOptions(0.0).momentum(0.5)) {}
+  explicit Worker(double lr = 0)
+      : params_(module_), optimizer_(module_.parameters(), torch::optim::SGDOptions(lr).momentum(0.5)) {}
 
   FlatParams& params() { return params_; }
   void SetBuffers(float value) { module_.running.fill_(value); }
@@ -44,6 +45,7 @@ class Worker {
     auto& state = static_cast<torch::optim::SGDParamState&>(*optimizer_.state().begin()->second);
     return state.momentum_buffer().item<float>();
   }
+  float weight() const { return module_.weight.item<float>(); }
   torch::optim::SGD& optimizer() { return optimizer_; }
 
  private:
@@ -164,6 +166,59 @@ TEST_P(MomentumPolicyTest, MomentumBecomesTheMean) {
     EXPECT_FLOAT_EQ(worker.momentum(), gradients[comm.rank()]);
     worker.Step(*sync, gradients[comm.rank()]);
     EXPECT_FLOAT_EQ(worker.momentum(), 4.5f);
+  });
+}
+
+// Whatever the synchronizer makes of it.
+TEST_P(MomentumPolicyTest, MomentumBecomesWhatTheMoveTells) {
+  RunRanks(3, [&](Communicator& comm) {
+    Worker worker(0.1);
+    SyncOptions options = Options(BuffersAtSync::kLocal, MomentumAtSync::kMove);
+    options.total_steps = 6;
+    const auto sync = MakeSynchronizer(GetParam(), worker.params(), comm, options);
+    for (int round = 0; round < 3; ++round) {
+      const float begin = worker.weight();
+      for (int step = 0; step < 2; ++step) worker.Step(*sync, static_cast<float>(1 + comm.rank()));
+      EXPECT_NEAR(worker.momentum(), (begin - worker.weight()) / 0.2, 1e-5) << "round " << round;
+    }
+  });
+}
+
+TEST(MomentumOfMove, OfAnAverageIsTheMeanOverStepsAndWorkersByTheirRates) {
+  RunRanks(3, [](Communicator& comm) {
+    Worker worker(0.1);
+    const auto sync = MakeSynchronizer("average", worker.params(), comm,
+                                       Options(BuffersAtSync::kLocal, MomentumAtSync::kMove));
+    const Floats gradients{1, 2, 6};  // 3 on average, and momenta of 1 and 1.5 times that
+    worker.Step(*sync, gradients[comm.rank()]);
+    worker.optimizer().param_groups()[0].options().set_lr(0.3);
+    worker.Step(*sync, gradients[comm.rank()]);
+    EXPECT_NEAR(worker.momentum(), (0.1 * 3 + 0.3 * 4.5) / 0.4, 1e-5);
+  });
+}
+
+// Here the exchange of two steps is applied after a third.
+TEST(MomentumOfMove, BesideTheTrainingItIsThatOfTheRoundWhoseExchangeLands) {
+  RunRanks(3, [](Communicator& comm) {
+    Worker worker(0.1);
+    SyncOptions options = Options(BuffersAtSync::kLocal, MomentumAtSync::kMove);
+    options.overlap = 1;
+    const auto sync = MakeSynchronizer("average", worker.params(), comm, options);
+    for (int step = 0; step < 3; ++step) worker.Step(*sync, static_cast<float>(1 + comm.rank()));
+    EXPECT_NEAR(worker.momentum(), (2 + 3) / 2.0, 1e-5);
+    worker.Step(*sync, static_cast<float>(1 + comm.rank()));
+    // The second round's steps have 1.75 times the gradient and half of 2.5 and the gradient.
+    EXPECT_NEAR(worker.momentum(), (1.75 * 2 + 2.5 / 2 + 2) / 2, 1e-5);
+  });
+}
+
+TEST(MomentumOfMove, LeavesAnOptimizerWithoutMomentumAlone) {
+  RunRanks(2, [](Communicator& comm) {
+    testing::Faller faller(comm.rank() == 0 ? 1 : 2);
+    const auto sync = MakeSynchronizer("average", faller.params(), comm,
+                                       Options(BuffersAtSync::kLocal, MomentumAtSync::kMove));
+    for (int step = 0; step < 4; ++step) faller.Step(*sync);
+    EXPECT_EQ(faller.weight(), -6);
   });
 }
 

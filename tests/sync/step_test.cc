@@ -65,6 +65,62 @@ TEST(Step, ExchangesAfterEveryPeriodAndAtTheEnd) {
   });
 }
 
+TEST(Step, RoundsMayHaveLengthsOfTheirOwn) {
+  RunRanks(2, [](Communicator& comm) {
+    for (const std::int64_t warmup : {0, 1}) {
+      Faller faller(1);
+      SyncOptions options = Schedule(3, 9);
+      options.warmup_steps = warmup;
+      options.round_ends = {2, 6, 7, 9};
+      const auto sync = MakeSynchronizer("average", faller.params(), comm, options);
+      std::vector<std::int64_t> ends;
+      for (int step = 1; step <= 9; ++step) {
+        const std::int64_t before = sync->rounds();
+        faller.Step(*sync);
+        if (sync->rounds() > before) ends.push_back(step);
+      }
+      if (warmup == 1) options.round_ends.insert(options.round_ends.begin(), 1);
+      EXPECT_EQ(ends, options.round_ends);
+    }
+  });
+}
+
+TEST(Step, RoundEndsAscendToTheEndOfTheTraining) {
+  RunRanks(1, [](Communicator& comm) {
+    Faller faller(1);
+    for (const std::vector<std::int64_t>& ends : {std::vector<std::int64_t>{3, 6}, {4, 2, 7}}) {
+      SyncOptions options = Schedule(3, 7);
+      options.round_ends = ends;
+      const std::string message =
+          MessageOf<UsageError>([&] { MakeSynchronizer("average", faller.params(), comm, options); });
+      EXPECT_NE(message.find("end with total_steps, 7"), std::string::npos) << message;
+    }
+  });
+}
+
+// Rounds of two steps that each move the weights by -2; half of a velocity is kept.
+TEST(Step, AVelocityFollowsAFallingRateAndNotARisingOne) {
+  for (const char* name : {"slowmo", "informed-pso-ps", "pso-ps"}) {
+    SCOPED_TRACE(name);
+    RunRanks(2, [&](Communicator& comm) {
+      Faller faller(1);
+      SyncOptions options = Schedule(2, 7);
+      options.swarm.inertia = 0.5;
+      options.peers.slow_beta = 0.5;
+      options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
+      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+      Floats weights;
+      for (int step = 1; step <= 7; ++step) {
+        faller.Step(*sync);
+        if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
+      }
+      const float second = -2 - 2 * 0.25f, third = -2 + second * 0.5f;
+      const float last = -1 + third * 0.25f;  // one step
+      EXPECT_EQ(weights, (Floats{-2, -2 + second, -2 + second + third, -2 + second + third + last}));
+    });
+  }
+}
+
 TEST(Step, SsgdExchangesAtEveryStepWhateverThePeriod) {
   RunRanks(2, [](Communicator& comm) {
     Faller faller(comm.rank() == 0 ? 1 : 2);

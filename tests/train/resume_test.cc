@@ -129,6 +129,15 @@ TEST_F(ResumeTest, WithExchangesBesideTheTraining) {
   }
 }
 
+TEST_F(ResumeTest, WithRoundsThatFollowTheLearningRateAndTheMomentumOfTheMove) {
+  TrainConfig config = Checkpointed();
+  config.sync = "informed-pso-ps";
+  config.schedule = ParseSchedule("cosine");
+  config.period_by_lr = 1;
+  config.momentum_at_sync = MomentumAtSync::kMove;
+  ExpectGoesOnToTheBit(config, {1, 8, 15, 28});
+}
+
 TEST_F(ResumeTest, WithGroups) {
   TrainConfig config = Checkpointed();
   config.sync = "informed-pso-ps";

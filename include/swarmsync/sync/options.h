@@ -18,14 +18,17 @@ enum class MomentumAtSync {
   kReset,    // the optimizer begins each round as it began the training
   kAverage,  // it becomes the mean over the workers: an all-reduce as large as the state, beside the
              // exchange's own
+  kMove,     // SGD's becomes what the weights' move tells of it (docs/exchanges.md), which costs no bytes;
+             // what other optimizers keep goes on
 };
 template <>
 struct EnumNames<MomentumAtSync> {
   static constexpr std::string_view kWhat = "policy for the momentum";
-  static constexpr std::array<std::pair<MomentumAtSync, std::string_view>, 3> kNames{
+  static constexpr std::array<std::pair<MomentumAtSync, std::string_view>, 4> kNames{
       {{MomentumAtSync::kKeep, "keep"},
        {MomentumAtSync::kReset, "reset"},
-       {MomentumAtSync::kAverage, "average"}}};
+       {MomentumAtSync::kAverage, "average"},
+       {MomentumAtSync::kMove, "move"}}};
 };
 
 // What an exchange of weights does with the module's float buffers, which are BatchNorm's running statistics.
@@ -56,7 +59,10 @@ struct PeerOptions {
 
 // What every synchronizer can be told. The same on all ranks, but for the functions.
 struct SyncOptions {
-  std::int64_t period = 16;      // local steps between two exchanges, the same on all ranks
+  std::int64_t period = 16;              // local steps between two exchanges, the same on all ranks
+  std::vector<std::int64_t> round_ends;  // the steps that end a round, ascending, where rounds are not alike
+                                         // (sync/round_ends.h); needs total_steps. Empty: every `period`
+                                         // steps. The period then is what they have on average
   std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
                                  // an exchange. 0: unknown, and Finish() ends the training
   std::int64_t warmup_steps = 0;  // as many steps at the start exchange gradients, as ssgd does; the rounds
@@ -88,6 +94,9 @@ struct SyncOptions {
   // ranks that live on or by none (Synchronizer::prepared()). It costs a small all-gather.
   bool commit = false;
   bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
+  // The learning rate of a step, from 1, up to a factor; the same on all ranks. Of a velocity less is carried
+  // into a round of lower rates or fewer steps (docs/exchanges.md). Without it all is. Local; any thread.
+  std::function<double(std::int64_t step)> rate;
   std::function<double()> bytes_sent;  // by this worker up to now, for the traces. Local; any thread
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.
                                   // Local. Fitness::kProbe needs it; the guard judges by it, or by the

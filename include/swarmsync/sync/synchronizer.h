@@ -27,6 +27,7 @@ namespace swarmsync {
 class GradientMean;
 class HostGroups;
 class MomentaMean;
+class MomentumOfMove;
 
 // When a rank stood in front of a collective operation and how long it took, waiting included, by the clock
 // of base/clock.h.
@@ -214,6 +215,9 @@ class Synchronizer {
   std::vector<double> GatherFitness(const Turn& turn);
   // How much of the training this round ends, 0 to 1, the same on all ranks; 0 when total_steps is unknown.
   double progress() const;
+  // The part of a velocity that goes on into this round, for its rates and steps beside those of the round
+  // before, 0 to 1; the same on all ranks. 1 without SyncOptions::rate. Local.
+  double carried() const;
   // Waits for an exchange that is under way, whatever becomes of it: what an algorithm does before it goes.
   void AwaitExchange();
   // How many ranks have not finished, by what GatherFitness() gave.
@@ -235,6 +239,8 @@ class Synchronizer {
   // The parameters that train. Those that are exchanged are others where exchanges run beside the training.
   FlatParams& model();
   bool under_way() const;
+  bool RoundIsOver() const;
+  std::int64_t NextRoundEnd() const;
   void BeginExchange(const Turn& turn);
   void ApplyExchange();
   // All ranks; comm() has the groups as ranks, where there are groups.
@@ -273,13 +279,15 @@ class Synchronizer {
   std::int64_t steps_ = 0;
   std::int64_t rounds_ = 0;
   std::int64_t round_steps_ = 0;      // since the last exchange
-  std::int64_t recounted_steps_ = 0;  // by CountFrom(): steps beside those of whole rounds
+  std::int64_t rounds_end_ = 0;       // the step that the last round ended with, if it was a whole one
+  std::int64_t rounds_begin_ = 0;     // and the one before it
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   double last_fitness_ = std::numeric_limits<double>::quiet_NaN();  // of the round before
   std::unique_ptr<HostGroups> groups_;                              // with options_.group_size above 1
   at::Tensor group_mean_;
   std::unique_ptr<MomentaMean> momenta_;
+  std::unique_ptr<MomentumOfMove> momentum_of_move_;  // with MomentumAtSync::kMove
   std::unique_ptr<GradientMean> gradients_;
   std::unique_ptr<Overlap> overlap_;  // with options_.overlap
   bool finished_ = false;

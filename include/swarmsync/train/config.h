@@ -107,6 +107,7 @@ struct TrainConfig {
 
   std::string sync = "pso-ps";            // one of SynchronizerNames()
   std::int64_t period = 16;               // local steps between two exchanges; no part for ssgd
+  double period_by_lr = 0;                // power of the learning rate that rounds follow; 0: all are alike
   std::int64_t sync_warmup_steps = 0;     // that exchange gradients, before the rounds begin
   PsoOptions swarm;                       // of pso-ps, informed-pso-ps and leader
   Fitness fitness = Fitness::kTrainLoss;  // what a worker's fitness is
