@@ -39,7 +39,10 @@ std::string Exchanges(const TrainConfig& config, const RunPlan& plan) {
   add(plan.gradient_exchanges, "exchange");
   if (plan.gradient_exchanges > 0) text += " of gradients";
   add(plan.rounds, "round");
-  if (plan.rounds > 0) text += fmt::format(" of {} at most", Count(config.period, "step"));
+  if (plan.rounds > 0) {
+    text += fmt::format(" of {} {}", Count(config.period, "step"),
+                        config.period_by_lr > 0 ? "on average" : "at most");
+  }
   add(plan.group_averages, "average");
   if (plan.group_averages > 0) text += " within a group";
   return text;

@@ -107,6 +107,8 @@ TEST_F(PlanTest, TellsWorkersShardsStepsAndMemory) {
   EXPECT_THAT(Plan(Train("run", {"--backend=threads"})),
               AllOf(HasSubstr("2 threads on cpu"), Not(HasSubstr("the optimizer's state")),
                     Not(HasSubstr("what arrives"))));
+  EXPECT_THAT(Plan(Train("run", {"--period-by-lr=1", "--schedule=cosine"})),
+              HasSubstr("7 rounds of 3 steps on average"));
 }
 
 TEST_F(PlanTest, RefusesWhatTheRunWould) {

@@ -73,7 +73,8 @@ TEST_P(MoveOnGpu, GivesTheBitsOfTheCpu) {
     const auto move = [&](FlatParams& moved, Particle& mover) {
       const auto at = [&](const at::Tensor& tensor) { return tensor.to(moved.weights().device()); };
       at::Tensor(moved.weights()).add_(at(local_steps[exchange]));
-      mover.Move(to_personal ? at(best) : at::Tensor(), to_guide ? at(guide) : at::Tensor(), exchange, 0.5);
+      mover.Move(to_personal ? at(best) : at::Tensor(), to_guide ? at(guide) : at::Tensor(), exchange, 0.5,
+                 0.75);
     };
     move(params, particle);
     move(params_there, particle_there);
