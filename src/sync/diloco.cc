@@ -20,7 +20,7 @@ class DiLoCo : public OuterSynchronizer {
   std::string_view name() const override { return "diloco"; }
 
  protected:
-  void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) override {
+  void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity, double) override {
     const double lr = options().peers.outer_lr, momentum = options().peers.outer_momentum;
     at::Tensor& move = mean.sub_(start);
     velocity.mul_(momentum).add_(move);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "comm/host_groups.h"
 #include "swarmsync/base/error.h"
@@ -96,8 +97,9 @@ void Validate(const SyncOptions& options, int workers) {
   if (options.total_steps < 0) {
     throw UsageError(fmt::format("total_steps is {}; it must be 0 (unknown) or more", options.total_steps));
   }
-  if (const auto& ends = options.round_ends;
-      !ends.empty() && !(ends.back() == options.total_steps && std::is_sorted(ends.begin(), ends.end()))) {
+  const auto& ends = options.round_ends;
+  const bool ascends = std::adjacent_find(ends.begin(), ends.end(), std::greater_equal<>()) == ends.end();
+  if (!ends.empty() && !(ascends && ends.back() == options.total_steps)) {
     throw UsageError(fmt::format("round_ends ends with {}; it must ascend and end with total_steps, {}",
                                  ends.back(), options.total_steps));
   }
@@ -159,7 +161,7 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
   const PeerOptions& peers = options.peers;
   return fmt::format(
       "{} of {} parameters in {} tensors, {}, total steps {}, warm-up steps {}, seed {}, fitness {}, "
-      "probe {}, local momentum {}, commit {}, "
+      "probe {}, rate {}, local momentum {}, commit {}, "
       "guard {}, wire {}, overlap {}, groups of {}, group period {}, buckets of {} bytes, velocity {}, "
       "inertia {}, cognitive {}, social {}, random {}, memory "
       "{}, memory decay {}, "
@@ -168,10 +170,10 @@ std::string Describe(std::string_view name, const FlatParams& params, const Sync
       "{}, outer lr {}, outer momentum {}, swarmsync {} on libtorch {}",
       name, params.num_params(), params.slots().size(), RoundsOf(options), options.total_steps,
       options.warmup_steps, options.seed, ToString(options.fitness), options.probe ? "given" : "none",
-      options.local_momentum, options.commit, options.guard, ToString(options.wire), options.overlap,
-      options.group_size, options.group_period, options.bucket_bytes, ToString(swarm.velocity),
-      ToString(swarm.inertia), swarm.cognitive, swarm.social.value(), ToString(swarm.random),
-      ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
+      options.rate ? "given" : "none", options.local_momentum, options.commit, options.guard,
+      ToString(options.wire), options.overlap, options.group_size, options.group_period, options.bucket_bytes,
+      ToString(swarm.velocity), ToString(swarm.inertia), swarm.cognitive, swarm.social.value(),
+      ToString(swarm.random), ToString(swarm.memory), swarm.memory_decay, swarm.beta, ToString(swarm.guide),
       ToString(options.momentum_at_sync), ToString(options.buffers), options.clip_grad_norm,
       options.final_average.value(), peers.elastic_alpha, peers.slow_alpha, peers.slow_beta.value(),
       peers.outer_lr, peers.outer_momentum, SWARMSYNC_VERSION, TORCH_VERSION);

@@ -48,10 +48,6 @@ std::int64_t AgreedSize(std::int64_t mine, Communicator& comm) {
   return static_cast<std::int64_t>(most);
 }
 
-double RateOf(const torch::optim::Optimizer& optimizer, std::size_t group) {
-  return optimizer.param_groups()[group].options().get_lr();
-}
-
 }  // namespace
 
 void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) {
@@ -86,23 +82,31 @@ void MomentaMean::Average(torch::optim::Optimizer* optimizer, bool contributes) 
 
 MomentumOfMove::MomentumOfMove(const at::Tensor& weights) : weights_(weights), start_(weights.clone()) {}
 
-void MomentumOfMove::CountStep(const torch::optim::Optimizer& optimizer) { rates_ += RateOf(optimizer, 0); }
+void MomentumOfMove::CountStep(const torch::optim::Optimizer& optimizer) {
+  rates_.resize(optimizer.param_groups().size());
+  for (std::size_t group = 0; group < rates_.size(); ++group)
+    rates_[group] += optimizer.param_groups()[group].options().get_lr();
+}
 
-void MomentumOfMove::EndRound() { round_rates_ = std::exchange(rates_, 0); }
+void MomentumOfMove::EndRound() {
+  round_rates_.resize(rates_.size());
+  for (std::size_t group = 0; group < rates_.size(); ++group)
+    round_rates_[group] += std::exchange(rates_[group], 0);
+}
 
 void MomentumOfMove::StartHere() {
   start_.copy_(weights_);
-  rates_ = 0;
+  rates_.clear();
+  round_rates_.clear();
 }
 
 void MomentumOfMove::Set(torch::optim::Optimizer* optimizer) {
   torch::NoGradGuard no_grad;
   const at::Tensor move = start_.sub_(weights_);
-  for (std::size_t i = 0; optimizer != nullptr && i < optimizer->param_groups().size(); ++i) {
-    const double proportion = RateOf(*optimizer, i) / RateOf(*optimizer, 0);
-    const double rates = round_rates_ * proportion;
-    if (!(rates > 0)) continue;
-    for (const at::Tensor& parameter : optimizer->param_groups()[i].params()) {
+  for (std::size_t group = 0; optimizer != nullptr && group < round_rates_.size(); ++group) {
+    const double rates = round_rates_[group];
+    if (rates == 0) continue;
+    for (const at::Tensor& parameter : optimizer->param_groups().at(group).params()) {
       auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(ParamStateOf(*optimizer, parameter));
       if (sgd == nullptr || !sgd->momentum_buffer().defined()) continue;
       const at::Tensor moved =
@@ -112,12 +116,13 @@ void MomentumOfMove::Set(torch::optim::Optimizer* optimizer) {
     }
   }
   start_.copy_(weights_);
+  round_rates_.clear();
 }
 
 void MomentumOfMove::VisitState(StateVisitor& state) {
   state.TensorInPlace("start", Held::kByEach, start_);
-  state.Number("rates", Held::kByEach, rates_);
-  state.Number("rates of the round", Held::kByEach, round_rates_);
+  state.Records("rates", Held::kByEach, rates_);
+  state.Records("rates of the round", Held::kByEach, round_rates_);
 }
 
 }  // namespace swarmsync

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "swarmsync/checkpoint/state.h"
 #include "swarmsync/comm/communicator.h"
 
@@ -35,17 +37,17 @@ class MomentaMean {
 //
 //   b = (x - x') / (sum of lr over its steps)
 //
-// on average over its steps and, where the exchange is an average, over the workers, whose gradients' noise
-// it so leaves behind. Local. Not thread-safe.
+// on average over its steps (with Nesterov's nearly) and, where the exchange is an average, over the workers,
+// whose gradients' noise it so leaves behind. Local. Not thread-safe.
 class MomentumOfMove {
  public:
   // Borrows the weights, where a round begins.
   explicit MomentumOfMove(const at::Tensor& weights);
 
-  // A step was made with the rates that the optimizer has. Where parameters have rates of their own, their
-  // proportions are taken to stay as they are.
+  // A step was made with the rates that the optimizer has.
   void CountStep(const torch::optim::Optimizer& optimizer);
-  // The exchange of the round begins; steps count for the next one from here on.
+  // The exchange of the round begins; steps count for the next one from here on. The round is longer where
+  // the exchange before has not led to Set().
   void EndRound();
   // The first round begins at the weights as they are.
   void StartHere();
@@ -57,8 +59,8 @@ class MomentumOfMove {
 
  private:
   at::Tensor weights_, start_;
-  double rates_ = 0, round_rates_ = 0;  // of the first group of parameters: since the last exchange began,
-                                        // and in the round before it
+  std::vector<double> rates_, round_rates_;  // by group of parameters: since the last exchange began, and in
+                                             // the round before it, until Set()
 };
 
 }  // namespace swarmsync

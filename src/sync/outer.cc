@@ -27,10 +27,11 @@ int OuterSynchronizer::Collect(const Turn& turn) { return sum_.Collect(turn.work
 
 void OuterSynchronizer::Apply(const Turn&, int count) {
   sum_.Take();
+  const double kept = carried();
   MoveWeights([&](std::int64_t begin, std::int64_t end) {
     at::Tensor start = BlockOf(start_, begin, end), velocity = BlockOf(velocity_, begin, end);
     at::Tensor mean = BlockOf(sum_.sum(), begin, end).mul_(1.0 / count);
-    MoveOuter(start, mean, velocity);
+    MoveOuter(start, mean, velocity, kept);
     BlockOf(params().weights(), begin, end).copy_(start);
   });
 }

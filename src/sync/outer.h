@@ -15,8 +15,9 @@ class OuterSynchronizer : public Synchronizer {
 
  protected:
   // start <- where the next round begins. mean: of the workers' y, to be used up; velocity: the rule's own
-  // memory, zero at first. For blocks of the flat tensors, from several threads.
-  virtual void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) = 0;
+  // memory, zero at first, of which `carried` is this round's (Synchronizer::carried()). For blocks of the
+  // flat tensors, from several threads.
+  virtual void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity, double carried) = 0;
 
   void StartHere() final;
   int Collect(const Turn& turn) final;

@@ -105,7 +105,8 @@ class PsoPs : public Synchronizer {
     const bool to_global = std::isfinite(bests_.global()) && pulled_to_guide();
     // Where the guide is this worker itself, its pull is nothing.
     MoveWeights(particle_.Move(to_personal ? personal_ : at::Tensor(),
-                               to_global ? global_->weights() : at::Tensor(), exchange_, progress(), carried()));
+                               to_global ? global_->weights() : at::Tensor(), exchange_, progress(),
+                               carried()));
   }
 
   Bests bests_, next_bests_;  // those after the exchange that has been collected

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kHalvings = 200;       // of the interval in which c is looked for
 constexpr double kGreatest = 1e100;  // c; what is there yet has no density to speak of
-constexpr double kRounding = 1e-9;   // of a sum of parts
+constexpr double kRounding = 1e-6;   // of a sum of parts
 
 void Validate(const RoundSpread& s) {
   if (s.first >= 0 && s.last > s.first && s.shortest >= 1 && s.shortest <= s.period && s.period <= s.longest)
@@ -64,7 +64,9 @@ std::vector<std::int64_t> SpreadRounds(const RoundSpread& spread,
   for (const double at : densities) {
     ++step;
     parts += part(high, at);
-    if (step < spread.last && parts >= static_cast<double>(ends.size() + 1) - kRounding) ends.push_back(step);
+    if (step < spread.last && static_cast<std::int64_t>(ends.size()) < rounds - 1 &&
+        parts >= static_cast<double>(ends.size() + 1) - kRounding)
+      ends.push_back(step);
   }
   ends.push_back(spread.last);
   return ends;

@@ -4,7 +4,8 @@
 //   v <- beta v + (mean_i y_i - x);  x <- x + alpha v
 //
 // The paper's u is -v / lr, which makes v follow the learning rate. Here v is multiplied by
-// Synchronizer::carried() before, which is the same where the rate falls, and where it rises leaves v alone.
+// Synchronizer::carried() before, the same where the rate falls between rounds of one length; where it rises
+// v stays.
 
 #include <ATen/ATen.h>
 
@@ -20,8 +21,8 @@ class SlowMo : public OuterSynchronizer {
   std::string_view name() const override { return "slowmo"; }
 
  protected:
-  void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity) override {
-    velocity.mul_(carried() * *options().peers.slow_beta).add_(mean.sub_(start));
+  void MoveOuter(at::Tensor& start, at::Tensor& mean, at::Tensor& velocity, double carried) override {
+    velocity.mul_(carried * *options().peers.slow_beta).add_(mean.sub_(start));
     start.add_(velocity, options().peers.slow_alpha);
   }
 };

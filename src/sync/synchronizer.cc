@@ -407,6 +407,7 @@ void Synchronizer::EndRound() {
   AverageGroup();
   ExchangeRound(RoundFitness());
   Drain();
+  rounds_begin_ = rounds_end_ = steps_;
 }
 
 // Leaves in arriving_buffers_, if they are not this worker's own, what its buffers shall be. Returns whether
@@ -557,9 +558,9 @@ double Synchronizer::NextPartOfAverage() {
     average_buffers_ = at::zeros_like(params_.buffers());
   }
   if (options_.round_ends.empty()) return (power + 1) / (static_cast<double>(averaged_) + power);
-  const auto begin = static_cast<double>(rounds_end_ - exchanged_steps_);
-  const auto end = static_cast<double>(NextRoundEnd() - exchanged_steps_);
-  return 1 - std::pow(begin / end, power + 1);
+  const auto before = static_cast<double>(averaged_steps_);
+  averaged_steps_ += NextRoundEnd() - rounds_end_;
+  return 1 - std::pow(before / static_cast<double>(averaged_steps_), power + 1);
 }
 
 void Synchronizer::AverageBuffers() {
@@ -625,6 +626,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   state.Number("uncharged bytes", Held::kByEach, uncharged);
   if (state.loads() && options_.bytes_sent) charged_bytes_ = options_.bytes_sent() - uncharged;
   state.Number("averaged positions", Held::kByEach, averaged_);
+  state.Number("averaged steps", Held::kByEach, averaged_steps_);
   state.Tensor("average", only_gradients() ? Held::kByAll : Held::kByEach, average_, params_.weights());
   state.Tensor("average of the buffers", Held::kByEach, average_buffers_, params_.buffers());
   {
@@ -638,6 +640,7 @@ void Synchronizer::VisitState(StateVisitor& state) {
   if (momentum_of_move_) {
     const StateVisitor::Within move(state, "momentum");
     momentum_of_move_->VisitState(state);
+    if (overlap_) state.TensorInPlace("exchanged weights", Held::kByEach, params_.weights());
   }
   const StateVisitor::Within algorithm(state, name());
   VisitAlgorithm(state);

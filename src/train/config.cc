@@ -163,6 +163,12 @@ void Validate(const TrainConfig& c) {
         fmt::format("--group-period is {}; it must be from 1 to the period, {}", c.group_period, c.period));
   }
   Require(c.bucket_mb >= 1e-6 && c.bucket_mb <= 1e6, "bucket-mb", c.bucket_mb, "from 0.000001 to 1000000");
+  if (c.period_by_lr > 0 && c.overlap > 0 && c.overlap + 1 >= c.period) {
+    throw UsageError(fmt::format(
+        "--period-by-lr is {} with --overlap {}, which leaves a round of {} steps nothing to become "
+        "shorter by; lower the overlap",
+        c.period_by_lr, c.overlap, c.period));
+  }
   Require(c.period_by_lr >= 0 && c.period_by_lr <= 10, "period-by-lr", c.period_by_lr, "from 0 to 10");
   if (c.period_by_lr > 0 && c.sync == "ssgd") {
     throw UsageError(

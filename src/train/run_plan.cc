@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "comm/echo_communicator.h"
 #include "params/memory_meter.h"
@@ -167,14 +169,20 @@ RunPlan PlanRun(const TrainConfig& config, const ModelRegistry& models, const Da
   plan.total_steps = TotalSteps(config, sampler);
   plan.gradient_exchanges =
       config.sync == "ssgd" ? plan.total_steps : std::min(plan.total_steps, config.sync_warmup_steps);
-  if (config.sync != "ssgd") {
-    const std::int64_t every = config.group_period > 0 ? config.group_period : config.period;
-    std::int64_t begin = plan.gradient_exchanges;
-    for (const std::int64_t end : RoundEndsOf(config, sampler)) {
-      ++plan.rounds;
-      if (group > 1) plan.group_averages += RoundUp(end - begin, every);
-      begin = end;
-    }
+  const std::int64_t every = config.group_period > 0 ? config.group_period : config.period;
+  const auto add_rounds = [&](std::int64_t number, std::int64_t length) {
+    plan.rounds += number;
+    if (group > 1) plan.group_averages += number * RoundUp(length, every);
+  };
+  const std::vector<std::int64_t> ends = RoundEndsOf(config, sampler);
+  std::int64_t begin = plan.gradient_exchanges;
+  for (const std::int64_t end : ends) {
+    if (end > begin) add_rounds(1, end - std::exchange(begin, end));
+  }
+  if (ends.empty()) {
+    const std::int64_t steps = plan.total_steps - begin;
+    add_rounds(steps / config.period, config.period);
+    if (steps % config.period > 0) add_rounds(1, steps % config.period);
   }
 
   // The last group's leader, who speaks for it, and another member.

@@ -505,7 +505,7 @@ bool Train(const TrainConfig& config, const WorkerContext& context, Survivor* su
   SyncOptions sync_options = SyncOptionsOf(config);
   sync_options.total_steps = total_steps;
   sync_options.rate = RateOf(config, sampler);
-  if (config.period_by_lr > 0) sync_options.round_ends = RoundEndsOf(config, sampler);
+  sync_options.round_ends = RoundEndsOf(config, sampler);
   sync_options.trace = true;
   sync_options.commit = context.commits;
   sync_options.bytes_sent = [&] { return counted.sent().all; };

@@ -88,14 +88,19 @@ std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSa
   RoundSpread spread;
   spread.first = config.sync_warmup_steps;
   spread.last = TotalSteps(config, sampler);
-  if (spread.last <= spread.first) return {};
-  spread.period = spread.shortest = spread.longest = config.period;
-  if (config.period_by_lr > 0) {
-    spread.shortest = config.overlap > 0 ? std::min(config.period, config.overlap + 1) : 1;
-    spread.longest = kLongestRound * config.period;
-  }
+  if (config.period_by_lr == 0 || spread.last <= spread.first) return {};
+  spread.period = config.period;
+  spread.shortest = config.overlap > 0 ? config.overlap + 1 : 1;
+  spread.longest = kLongestRound * config.period;
   const auto rate = FactorOf(config, /*warmup=*/0, sampler);
-  return SpreadRounds(spread, [&](std::int64_t step) { return std::pow(rate(step), config.period_by_lr); });
+  const auto spread_ends =
+      SpreadRounds(spread, [&](std::int64_t step) { return std::pow(rate(step), config.period_by_lr); });
+  // Where the world changes, the warm-up is over at another step.
+  std::vector<std::int64_t> ends;
+  for (std::int64_t end = config.period; end < spread.first; end += config.period) ends.push_back(end);
+  if (spread.first > 0) ends.push_back(spread.first);
+  ends.insert(ends.end(), spread_ends.begin(), spread_ends.end());
+  return ends;
 }
 
 at::MemoryFormat FormatOf(const TrainConfig& config, const at::Device& device) {

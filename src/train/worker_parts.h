@@ -26,8 +26,7 @@ std::int64_t TotalSteps(const TrainConfig& config, const ShardedSampler& sampler
 // SyncOptions::rate: what the schedule, with its warm-up, makes of the learning rate. None where it makes
 // nothing of it.
 std::function<double(std::int64_t)> RateOf(const TrainConfig& config, const ShardedSampler& sampler);
-// The steps that end its rounds: every period, or as --period-by-lr says (SyncOptions::round_ends). None
-// where all steps warm up.
+// SyncOptions::round_ends; none where rounds are alike, or all steps warm up.
 std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSampler& sampler);
 
 double LearningRate(const TrainConfig& config, int rank);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "checkpoint/optimizer_state.h"
 #include "support/ranks.h"
 #include "support/test_name.h"
 #include "swarmsync/sync/synchronizer.h"
@@ -210,6 +211,32 @@ TEST(MomentumOfMove, BesideTheTrainingItIsThatOfTheRoundWhoseExchangeLands) {
     // The second round's steps have 1.75 times the gradient and half of 2.5 and the gradient.
     EXPECT_NEAR(worker.momentum(), (1.75 * 2 + 2.5 / 2 + 2) / 2, 1e-5);
   });
+}
+
+// An exchange that fails is made up for by a later one. A group of parameters whose rate is 0 keeps its
+// momentum.
+TEST(MomentumOfMove, CountsAllStepsOfTheMoveByGroup) {
+  testing::HandDrivenWorker worker({1, 1});
+  const auto parameters = worker.parameters();
+  torch::optim::SGD optimizer({torch::optim::OptimizerParamGroup({parameters[0]}),
+                               torch::optim::OptimizerParamGroup({parameters[1]})},
+                              torch::optim::SGDOptions(0.1).momentum(0.5));
+  optimizer.param_groups()[0].options().set_lr(0);
+  MomentumOfMove momentum(worker.params().weights());
+  for (int step = 0; step < 2; ++step) {  // momenta of 2 and 3
+    worker.SetGradients({2, 2});
+    optimizer.step();
+    momentum.CountStep(optimizer);
+    momentum.EndRound();
+  }
+  momentum.Set(&optimizer);
+  const auto of = [&](int i) {
+    return static_cast<torch::optim::SGDParamState&>(*ParamStateOf(optimizer, parameters[i]))
+        .momentum_buffer()
+        .item<float>();
+  };
+  EXPECT_FLOAT_EQ(of(0), 3);
+  EXPECT_FLOAT_EQ(of(1), 2.5);
 }
 
 TEST(MomentumOfMove, LeavesAnOptimizerWithoutMomentumAlone) {

@@ -88,7 +88,7 @@ TEST(Step, RoundsMayHaveLengthsOfTheirOwn) {
 TEST(Step, RoundEndsAscendToTheEndOfTheTraining) {
   RunRanks(1, [](Communicator& comm) {
     Faller faller(1);
-    for (const std::vector<std::int64_t>& ends : {std::vector<std::int64_t>{3, 6}, {4, 2, 7}}) {
+    for (const std::vector<std::int64_t>& ends : {std::vector<std::int64_t>{3, 6}, {4, 2, 7}, {4, 4, 7}}) {
       SyncOptions options = Schedule(3, 7);
       options.round_ends = ends;
       const std::string message =

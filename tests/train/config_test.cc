@@ -102,6 +102,8 @@ TEST(ValidateTrainConfig, RefusesEveryValueOutOfRangeWithFlagValueAndWhatIsAllow
       {[](auto& c) { c.momentum_at_sync = MomentumAtSync::kMove; }, "--momentum-at-sync is move", "none",
        "--momentum above 0"},
       {[](auto& c) { c.period_by_lr = -1; }, "--period-by-lr", "-1", "from 0 to 10"},
+      {[](auto& c) { c.period_by_lr = 1, c.period = 4, c.overlap = 3; }, "--overlap 3", "of 4 steps",
+       "lower"},
       {[](auto& c) { c.period_by_lr = 1, c.sync = "ssgd"; }, "--period-by-lr is 1", "ssgd", "leave it out"},
       {[](auto& c) { c.sync_warmup_steps = -1; }, "--sync-warmup-steps", "-1", "at least 0"},
       {[](auto& c) { c.peers.elastic_alpha = .5; }, "--elastic-alpha", "0.5", "below 2 / workers"},

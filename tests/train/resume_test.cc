@@ -125,6 +125,7 @@ TEST_F(ResumeTest, WithExchangesBesideTheTraining) {
     TrainConfig config = Checkpointed();
     config.sync = "pso-ps";
     config.overlap = overlap;
+    config.momentum_at_sync = MomentumAtSync::kMove;
     ExpectGoesOnToTheBit(config, {7, 14, 25});
   }
 }

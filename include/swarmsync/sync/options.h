@@ -62,7 +62,8 @@ struct SyncOptions {
   std::int64_t period = 16;              // local steps between two exchanges, the same on all ranks
   std::vector<std::int64_t> round_ends;  // the steps that end a round, ascending, where rounds are not alike
                                          // (sync/round_ends.h); needs total_steps. Empty: every `period`
-                                         // steps. The period then is what they have on average
+                                         // steps. The period then is what they have on average, and
+                                         // all but the last are longer than an overlap below it
   std::int64_t total_steps = 0;  // when known and the same on all ranks: the step that ends the training with
                                  // an exchange. 0: unknown, and Finish() ends the training
   std::int64_t warmup_steps = 0;  // as many steps at the start exchange gradients, as ssgd does; the rounds

@@ -278,9 +278,10 @@ class Synchronizer {
   SyncOptions options_;
   std::int64_t steps_ = 0;
   std::int64_t rounds_ = 0;
-  std::int64_t round_steps_ = 0;      // since the last exchange
-  std::int64_t rounds_end_ = 0;       // the step that the last round ended with, if it was a whole one
-  std::int64_t rounds_begin_ = 0;     // and the one before it
+  std::int64_t round_steps_ = 0;  // since the last exchange
+  // The step that the last round was to end with, and the round before it: the same on all ranks, those too
+  // that have finished before.
+  std::int64_t rounds_end_ = 0, rounds_begin_ = 0;
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   double last_fitness_ = std::numeric_limits<double>::quiet_NaN();  // of the round before
@@ -305,6 +306,7 @@ class Synchronizer {
   at::Tensor average_;                 // of the positions so far, with options_.final_average; else undefined
   at::Tensor average_buffers_;         // likewise
   std::int64_t averaged_ = 0;          // how many
+  std::int64_t averaged_steps_ = 0;    // the steps of their rounds, where these have lengths of their own
   bool averages_ = true;               // whether the position after this exchange counts
   double part_of_average_ = 0;         // that the last of them is
   // An exchange of weights between its two parts.
