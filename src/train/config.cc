@@ -109,8 +109,7 @@ void Validate(const TrainConfig& c) {
   if (c.momentum_at_sync == MomentumAtSync::kMove && c.momentum == 0) {
     throw UsageError(
         "--momentum-at-sync is move, which sets the momentum of sgd, and there is none; give a --momentum "
-        "above "
-        "0, or leave it out");
+        "above 0, or leave it out");
   }
   if (c.buffers != BuffersAtSync::kAverage && c.sync == "ssgd") {
     throw UsageError(fmt::format("--buffers is {} with --sync ssgd, which exchanges no buffers; leave it out",
@@ -163,13 +162,13 @@ void Validate(const TrainConfig& c) {
         fmt::format("--group-period is {}; it must be from 1 to the period, {}", c.group_period, c.period));
   }
   Require(c.bucket_mb >= 1e-6 && c.bucket_mb <= 1e6, "bucket-mb", c.bucket_mb, "from 0.000001 to 1000000");
+  Require(c.period_by_lr >= 0 && c.period_by_lr <= 10, "period-by-lr", c.period_by_lr, "from 0 to 10");
   if (c.period_by_lr > 0 && c.overlap > 0 && c.overlap + 1 >= c.period) {
     throw UsageError(fmt::format(
         "--period-by-lr is {} with --overlap {}, which leaves a round of {} steps nothing to become "
         "shorter by; lower the overlap",
         c.period_by_lr, c.overlap, c.period));
   }
-  Require(c.period_by_lr >= 0 && c.period_by_lr <= 10, "period-by-lr", c.period_by_lr, "from 0 to 10");
   if (c.period_by_lr > 0 && c.sync == "ssgd") {
     throw UsageError(
         fmt::format("--period-by-lr is {} with --sync ssgd, which exchanges at every step; leave it out",
