@@ -34,7 +34,7 @@ void Move(State& state, Velocity velocity, RandomScope scope) {
   span.size = state.range(0);
   span.weights = weights.data();
   span.velocity = speed.data();
-  if (velocity == Velocity::kTotal) span.start = start.data();
+  if (velocity != Velocity::kSwarm) span.start = start.data();
   span.global_best = guide.data();
   PsoOptions options;
   options.velocity = velocity;
@@ -46,7 +46,7 @@ void Move(State& state, Velocity velocity, RandomScope scope) {
     MoveParticle(span, options, random);
     ++random.exchange;
   }
-  CountBytes(state, velocity == Velocity::kTotal ? 7 : 5);
+  CountBytes(state, velocity == Velocity::kSwarm ? 5 : 7);
 }
 BENCHMARK_CAPTURE(Move, swarm, Velocity::kSwarm, RandomScope::kNone)->Arg(61706)->Arg(11173962);
 BENCHMARK_CAPTURE(Move, total, Velocity::kTotal, RandomScope::kNone)->Arg(61706)->Arg(11173962);

@@ -262,7 +262,7 @@ class PsoPs(_Swarm):
         inertia: w, in [0, 1); "A:B" changes over the training, "auto" lets the swarm choose.
         cognitive: c1, the pull to a worker's own best.
         social: c2, the pull to the best of all.
-        velocity: "total" or "swarm".
+        velocity: what it holds and how it moves: "total", "nesterov" or "swarm".
         random: how often r1 and r2 are drawn: "none", "round", "tensor" or "element".
         memory: how long a best is remembered: "current", "historic" or "decay".
         memory_decay: how fast it worsens with "decay".
@@ -287,6 +287,7 @@ class InformedPsoPs(_Swarm):
     Args:
         inertia: w, as in PsoPs.
         social: c2, the pull to the mean.
+        velocity: what it holds and how it moves, as in PsoPs.
         beta: how much more a fitter worker counts in it.
         random: how often r2 is drawn, as in PsoPs.
     """
@@ -294,11 +295,11 @@ class InformedPsoPs(_Swarm):
     _name = "informed-pso-ps"
 
     def __init__(self, model: torch.nn.Module, *, inertia: Union[float, str, None] = None,
-                 social: Optional[float] = None, beta: float = 1.0, random: str = "none",
+                 social: Optional[float] = None, velocity: str = "total", beta: float = 1.0, random: str = "none",
                  optimizer: Optional[torch.optim.Optimizer] = None, group: Optional[dist.ProcessGroup] = None,
                  total_steps: int = 0, **common: Unpack[Common]) -> None:
-        super().__init__(model, optimizer, group, total_steps, common, inertia, social=social, beta=beta,
-                         random=random)
+        super().__init__(model, optimizer, group, total_steps, common, inertia, social=social, velocity=velocity,
+                         beta=beta, random=random)
 
 
 class Leader(Synchronizer):

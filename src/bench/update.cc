@@ -42,14 +42,21 @@ void Compose(State& state, Velocity velocity, const Factors& factor) {
   };
   const at::Tensor s = pull(kCognitive, RandomPurpose::kCognitive, state.personal) +
                        pull(kSocial, RandomPurpose::kSocial, state.global);
-  if (velocity == Velocity::kSwarm) {
-    state.velocity = kInertia * state.velocity + s;
-    state.weights = state.weights + state.velocity;
-  } else {
-    state.velocity = kInertia * state.velocity + (state.weights - state.start) + s;
-    state.weights = state.start + state.velocity;
-    state.start.copy_(state.weights);
+  switch (velocity) {
+    case Velocity::kSwarm:
+      state.velocity = kInertia * state.velocity + s;
+      state.weights = state.weights + state.velocity;
+      return;
+    case Velocity::kTotal:
+      state.velocity = kInertia * state.velocity + (state.weights - state.start) + s;
+      state.weights = state.start + state.velocity;
+      break;
+    case Velocity::kNesterov:
+      state.velocity = kInertia * (state.velocity + (state.weights - state.start) + s);
+      state.weights = state.weights + s + state.velocity;
+      break;
   }
+  state.start.copy_(state.weights);
 }
 
 // The factors that the kernel draws.
@@ -156,7 +163,7 @@ Json Case(const UpdateBench& bench, Velocity velocity, RandomScope scope) {
   const auto bandwidth = [&](int arrays, double seconds) {
     return 4.0 * arrays * static_cast<double>(size) / seconds / 1e9;
   };
-  const int arrays = velocity == Velocity::kTotal ? 8 : 6;  // y, v (and x) read and written, p and g read
+  const int arrays = velocity == Velocity::kSwarm ? 6 : 8;  // y, v (and x) read and written, p and g read
   const double of_fused = bandwidth(arrays, Median(fused)), of_triad = bandwidth(3, Median(triad));
   return {{"velocity", ToString(velocity)},
           {"random", ToString(scope)},
@@ -177,7 +184,7 @@ Json RunUpdateBench(const UpdateBench& bench) {
   Json result = {{"bench", "update"},         {"parameters", bench.parameters},
                  {"threads", bench.threads},  {"repetitions", bench.repetitions},
                  {"libtorch", TORCH_VERSION}, {"cases", Json::array()}};
-  for (const Velocity velocity : {Velocity::kSwarm, Velocity::kTotal}) {
+  for (const Velocity velocity : {Velocity::kSwarm, Velocity::kTotal, Velocity::kNesterov}) {
     for (const RandomScope scope :
          {RandomScope::kNone, RandomScope::kRound, RandomScope::kTensor, RandomScope::kElement})
       result["cases"].push_back(Case(bench, velocity, scope));

@@ -35,7 +35,7 @@ __device__ float Coefficient(float scale, const RandomFactors& random, std::uint
   return scale * random.philox.Uniform(index, random.exchange, random.rank, purpose);
 }
 
-template <bool kTotal, bool kPersonal, bool kGlobal, RandomScope kScope>
+template <Velocity kVelocity, bool kPersonal, bool kGlobal, RandomScope kScope>
 __global__ void Move(ParticleSpan all, const ParticlePiece* pieces, float w, float scale1, float scale2,
                      RandomFactors random) {
   const ParticlePiece piece = pieces[blockIdx.x];
@@ -49,12 +49,12 @@ __global__ void Move(ParticleSpan all, const ParticlePiece* pieces, float w, flo
   for (std::int64_t i = threadIdx.x; i < piece.size; i += kThreads) {
     if (kScope == RandomScope::kElement) draw(i);
     const std::int64_t at = piece.begin + i;
-    const MovedElement moved = MoveElement<kTotal, kPersonal, kGlobal>(
-        all.weights[at], all.velocity[at], kTotal ? all.start[at] : 0, kPersonal ? all.personal_best[at] : 0,
-        kGlobal ? all.global_best[at] : 0, w, c1, c2);
+    const MovedElement moved = MoveElement<kVelocity, kPersonal, kGlobal>(
+        all.weights[at], all.velocity[at], kNeedsStart<kVelocity> ? all.start[at] : 0,
+        kPersonal ? all.personal_best[at] : 0, kGlobal ? all.global_best[at] : 0, w, c1, c2);
     all.weights[at] = moved.position;
     all.velocity[at] = moved.velocity;
-    if (kTotal) all.start[at] = moved.position;
+    if (kNeedsStart<kVelocity>) all.start[at] = moved.position;
   }
 }
 
@@ -125,10 +125,10 @@ void MoveParticleOnDevice(const ParticleSpan& particle, const ParticlePiece* pie
              c2 = static_cast<float>(options.social.value());
   const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
   const auto blocks = static_cast<unsigned>(num_pieces);
-  WithTerms(particle, options, [&](auto total, auto personal, auto global) {
+  WithTerms(particle, options, [&](auto velocity, auto personal, auto global) {
     WithScope(random.scope, [&](auto scope) {
-      Move<decltype(total)::value, decltype(personal)::value, decltype(global)::value, decltype(scope)::value>
-          <<<blocks, kThreads, 0, stream>>>(particle, pieces, w, c1, c2, random);
+      Move<decltype(velocity)::value, decltype(personal)::value, decltype(global)::value,
+           decltype(scope)::value><<<blocks, kThreads, 0, stream>>>(particle, pieces, w, c1, c2, random);
     });
   });
   Check(cudaGetLastError(), "moving a particle");

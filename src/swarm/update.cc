@@ -54,7 +54,7 @@ struct ElementCoefficient {
   float operator[](std::int64_t i) const { return values[i]; }
 };
 
-template <bool kTotal, bool kPersonal, bool kGlobal, class Coefficient>
+template <Velocity kVelocity, bool kPersonal, bool kGlobal, class Coefficient>
 void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
   for (std::int64_t begin = 0; begin < span.size; begin += kBlock) {
     const std::int64_t count = std::min(kBlock, span.size - begin);
@@ -62,18 +62,18 @@ void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
     if constexpr (kGlobal) c2.Prepare(begin, count);
     float* __restrict x = span.weights + begin;
     float* __restrict v = span.velocity + begin;
-    float* __restrict x0 = kTotal ? span.start + begin : nullptr;
+    float* __restrict x0 = kNeedsStart<kVelocity> ? span.start + begin : nullptr;
     const float* __restrict p = kPersonal ? span.personal_best + begin : nullptr;
     const float* __restrict g = kGlobal ? span.global_best + begin : nullptr;
     // They are apart, and too many for the compiler to compare them all by pairs at run time.
 #pragma GCC ivdep
     for (std::int64_t i = 0; i < count; ++i) {
-      const MovedElement moved = MoveElement<kTotal, kPersonal, kGlobal>(
-          x[i], v[i], kTotal ? x0[i] : 0, kPersonal ? p[i] : 0, kGlobal ? g[i] : 0, w, kPersonal ? c1[i] : 0,
-          kGlobal ? c2[i] : 0);
+      const MovedElement moved = MoveElement<kVelocity, kPersonal, kGlobal>(
+          x[i], v[i], kNeedsStart<kVelocity> ? x0[i] : 0, kPersonal ? p[i] : 0, kGlobal ? g[i] : 0, w,
+          kPersonal ? c1[i] : 0, kGlobal ? c2[i] : 0);
       x[i] = moved.position;
       v[i] = moved.velocity;
-      if constexpr (kTotal) x0[i] = moved.position;
+      if constexpr (kNeedsStart<kVelocity>) x0[i] = moved.position;
     }
   }
 }
@@ -81,9 +81,9 @@ void Move(const ParticleSpan& span, float w, Coefficient c1, Coefficient c2) {
 template <class Coefficient>
 void MoveWith(const ParticleSpan& span, const PsoOptions& options, const Coefficient& c1,
               const Coefficient& c2) {
-  WithTerms(span, options, [&](auto total, auto personal, auto global) {
-    Move<total.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
-                                                    c2);
+  WithTerms(span, options, [&](auto velocity, auto personal, auto global) {
+    Move<velocity.value, personal.value, global.value>(span, static_cast<float>(options.inertia.value()), c1,
+                                                       c2);
   });
 }
 

@@ -4,11 +4,13 @@
 //   t_i = softmax_i(-beta (f_i - min f) / max(mean |f|, 1e-12))     over the workers with a finite f
 //   g   = sum_i t_i y_i
 //   v_i <- w v_i + d_i + c2 r2 (g - y_i);  x_i <- x_i + v_i         d_i = y_i - x_i
+//   or with the velocity `nesterov`        x_i <- y_i + c2 r2 (g - y_i) + w v_i
 //
 // Departs from Mendes et al.: they use the neighbours' personal bests and constriction; here the guide is
 // this round's, and the velocity carries the local displacement. With c2 = 1, beta = 0 and no randomness it
-// is SlowMo with alpha = 1 and beta = w (Wang et al. 2020; with that, BMUF, Chen and Huo 2016), to whom the
-// block momentum is due; with w = 0 too it is averaging.
+// is SlowMo with alpha = 1 and beta = w (Wang et al. 2020), or with `nesterov` DiLoCo with an outer learning
+// rate of 1 and a momentum of w (Douillard et al. 2023); to them and BMUF (Chen and Huo 2016), which has
+// both, the block momentum is due. With w = 0 too it is averaging.
 //
 // An exchange is one all-gather of N doubles and one all-reduce of the weights. Policies: buffers as
 // `buffers` says; the optimizer's momentum as momentum_at_sync says; a worker whose fitness or weights are
@@ -27,7 +29,6 @@ namespace swarmsync {
 namespace {
 
 SyncOptions OfInformed(SyncOptions options) {
-  options.swarm.velocity = Velocity::kTotal;
   options.swarm.cognitive = 0;
   options.swarm.memory = Memory::kCurrent;
   return options;
@@ -72,7 +73,10 @@ class InformedPsoPs : public Synchronizer {
       guide = guide_.sum();
     }
     particle_.Learn();
-    if (turn.works()) MoveWeights(particle_.Move({}, guide, exchange_, progress(), carried()));
+    if (turn.works()) {
+      const double kept = carried(options().swarm.velocity);
+      MoveWeights(particle_.Move({}, guide, exchange_, progress(), kept));
+    }
     if (turn.role == Role::kLeftOut && guide.defined()) particle_.Restart(guide);
     ++exchange_;
   }

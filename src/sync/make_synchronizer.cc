@@ -66,7 +66,7 @@ const std::vector<Entry>& Entries() {
       {"easgd", MakeEasgd, {"elastic-alpha"}},
       {"informed-pso-ps",
        MakeInformedPsoPs,
-       {"inertia", "social", "random", "fitness", "beta"},
+       {"velocity", "inertia", "social", "random", "fitness", "beta"},
        1,
        {0.7, 0.3, 0.85},
        {1.0},

@@ -34,8 +34,8 @@ class Particle {
 
   // What moves the weights, a block after another. An undefined tensor switches its pull off. exchange: its
   // number, for the random factors. progress: of the training, for an inertia that changes with it. carried:
-  // what is left of a velocity before the inertia. Borrows the tensors' memory. On a GPU, where it is called
-  // once, it moves all.
+  // what is left of a velocity before the inertia: into this round, or with Velocity::kNesterov into the
+  // next. Borrows the tensors' memory. On a GPU, where it is called once, it moves all.
   BlockWork Move(const at::Tensor& personal_best, const at::Tensor& guide, std::uint32_t exchange,
                  double progress, double carried);
 

@@ -106,7 +106,7 @@ class PsoPs : public Synchronizer {
     // Where the guide is this worker itself, its pull is nothing.
     MoveWeights(particle_.Move(to_personal ? personal_ : at::Tensor(),
                                to_global ? global_->weights() : at::Tensor(), exchange_, progress(),
-                               carried()));
+                               carried(options().swarm.velocity)));
   }
 
   Bests bests_, next_bests_;  // those after the exchange that has been collected

@@ -492,24 +492,30 @@ bool Synchronizer::RoundIsOver() const {
   return round_steps_ > 0 && std::binary_search(ends.begin(), ends.end(), steps_);
 }
 
-// Where the round that began after the last one ends. All ranks have the same, those that have finished too.
-std::int64_t Synchronizer::NextRoundEnd() const {
+// Where the round after the one with that end ends. All ranks have the same, those that have finished too.
+std::int64_t Synchronizer::RoundEndAfter(std::int64_t end) const {
   const std::vector<std::int64_t>& ends = options_.round_ends;
-  const auto next = std::upper_bound(ends.begin(), ends.end(), rounds_end_);
+  const auto next = std::upper_bound(ends.begin(), ends.end(), end);
   if (next != ends.end()) return *next;
-  const std::int64_t end = rounds_end_ + options_.period;
-  return options_.total_steps > rounds_end_ ? std::min(end, options_.total_steps) : end;
+  const std::int64_t whole = end + options_.period;
+  return options_.total_steps > end ? std::min(whole, options_.total_steps) : whole;
 }
 
-double Synchronizer::carried() const {
+double Synchronizer::carried(Velocity velocity) const {
+  std::int64_t begin = rounds_begin_, middle = rounds_end_, end = NextRoundEnd();
+  if (velocity == Velocity::kNesterov) {
+    begin = middle;
+    middle = end;
+    if (options_.total_steps > 0 && middle >= options_.total_steps) return 0;
+    end = RoundEndAfter(middle);
+  }
   if (!options_.rate) return 1;
   const auto rates = [&](std::int64_t begin, std::int64_t end) {
     double sum = 0;
     for (std::int64_t step = begin + 1; step <= end; ++step) sum += options_.rate(step);
     return sum;
   };
-  const double before = rates(rounds_begin_, rounds_end_);
-  const double now = rates(rounds_end_, NextRoundEnd());
+  const double before = rates(begin, middle), now = rates(middle, end);
   return now < before ? now / before : 1;
 }
 

@@ -131,7 +131,10 @@ void VisitFields(Config& c, Visitor&& visit) {
         kSyncGroup);
   visit("guard", c.guard, "leave a worker that is far out, or not finite, out of the exchange", kSyncGroup);
 
-  visit("velocity", c.swarm.velocity, "what the velocity holds: swarm (the pulls) or total (the whole move)",
+  visit("velocity", c.swarm.velocity,
+        "what the velocity holds: swarm (the pulls), total (the whole move) or nesterov (the same, and the "
+        "next "
+        "round begins where it leads)",
         kSwarmGroup);
   visit("inertia", c.swarm.inertia,
         "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "

@@ -93,4 +93,12 @@ double LearningRateFactor(const Schedule& schedule, double warmup, double seen, 
   return risen * WithoutWarmup(schedule, seen, total);
 }
 
+double LearningRateFactorOfStep(const Schedule& schedule, double warmup, std::int64_t step,
+                                std::int64_t steps_per_epoch, std::int64_t total_steps) {
+  const auto passes = [&](std::int64_t steps) {
+    return static_cast<double>(steps) / static_cast<double>(steps_per_epoch);
+  };
+  return LearningRateFactor(schedule, warmup, passes(step - 1), passes(1), passes(total_steps));
+}
+
 }  // namespace swarmsync

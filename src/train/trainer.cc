@@ -464,12 +464,9 @@ at::Tensor Trainer::Backward() {
 
 // The learning rate of the next step, by the samples that all workers have seen.
 double Trainer::ScheduledRate() const {
-  const auto steps_per_epoch = static_cast<double>(parts_.sampler.steps_per_epoch());
   const Recipe& recipe = options_.recipe;
-  return recipe.lr * LearningRateFactor(recipe.schedule, recipe.lr_warmup,
-                                        static_cast<double>(parts_.sync.steps()) / steps_per_epoch,
-                                        1 / steps_per_epoch,
-                                        static_cast<double>(options_.total_steps) / steps_per_epoch);
+  return recipe.lr * LearningRateFactorOfStep(recipe.schedule, recipe.lr_warmup, parts_.sync.steps() + 1,
+                                              parts_.sampler.steps_per_epoch(), options_.total_steps);
 }
 
 // Puts together what the workers saw of the rounds of an epoch.

@@ -31,11 +31,9 @@ bool RecordsGraph(const TrainConfig& config, const at::Device& device, const Ima
 // The learning rate's factor by step, from 1.
 std::function<double(std::int64_t)> FactorOf(const TrainConfig& config, double warmup,
                                              const ShardedSampler& sampler) {
-  const double epoch_of_a_step = 1 / static_cast<double>(sampler.steps_per_epoch());
-  const double epochs = static_cast<double>(TotalSteps(config, sampler)) * epoch_of_a_step;
-  return [schedule = config.schedule, warmup, epoch_of_a_step, epochs](std::int64_t step) {
-    const double seen = static_cast<double>(step - 1) * epoch_of_a_step;
-    return LearningRateFactor(schedule, warmup, seen, epoch_of_a_step, epochs);
+  return [schedule = config.schedule, warmup, steps_per_epoch = sampler.steps_per_epoch(),
+          total_steps = TotalSteps(config, sampler)](std::int64_t step) {
+    return LearningRateFactorOfStep(schedule, warmup, step, steps_per_epoch, total_steps);
   };
 }
 

@@ -40,7 +40,8 @@ std::string NameOf(const ::testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, MoveOnGpu,
-                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal),
+                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal,
+                                                              Velocity::kNesterov),
                                             ::testing::Values(RandomScope::kNone, RandomScope::kRound,
                                                               RandomScope::kTensor, RandomScope::kElement),
                                             ::testing::Bool(), ::testing::Bool()),

@@ -23,7 +23,7 @@ void Move(Floats& numbers, Velocity velocity, RandomScope scope, bool personal) 
   span.size = size;
   span.weights = numbers.data();
   span.velocity = speed.data();
-  if (velocity == Velocity::kTotal) span.start = start.data();
+  if (velocity != Velocity::kSwarm) span.start = start.data();
   if (personal) span.personal_best = best.data();
   span.global_best = guide.data();
   PsoOptions options;
@@ -39,6 +39,7 @@ const std::map<std::string, std::function<void(Floats&)>> kKernels = {
     {"nothing", [](Floats& numbers) { Floats a = numbers, b = numbers, c = numbers, d = numbers; }},
     {"swarm", [](Floats& n) { Move(n, Velocity::kSwarm, RandomScope::kNone, false); }},
     {"total", [](Floats& n) { Move(n, Velocity::kTotal, RandomScope::kNone, false); }},
+    {"nesterov", [](Floats& n) { Move(n, Velocity::kNesterov, RandomScope::kNone, false); }},
     {"total-round", [](Floats& n) { Move(n, Velocity::kTotal, RandomScope::kRound, false); }},
     {"total-element", [](Floats& n) { Move(n, Velocity::kTotal, RandomScope::kElement, false); }},
     {"total-personal", [](Floats& n) { Move(n, Velocity::kTotal, RandomScope::kNone, true); }},

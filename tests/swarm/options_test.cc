@@ -105,7 +105,7 @@ TEST(PsoOptions, ARandomGuideHasNothingToRemember) {
 TEST(PsoOptions, DefaultsAreInRange) { EXPECT_NO_THROW(Validate(PsoOptions())); }
 
 TEST(PsoOptions, NamesAreThoseOfTheCommandLine) {
-  EXPECT_EQ(AllNames<Velocity>(), (std::vector<std::string>{"swarm", "total"}));
+  EXPECT_EQ(AllNames<Velocity>(), (std::vector<std::string>{"swarm", "total", "nesterov"}));
   EXPECT_EQ(AllNames<RandomScope>(), (std::vector<std::string>{"none", "round", "tensor", "element"}));
   EXPECT_EQ(AllNames<Memory>(), (std::vector<std::string>{"historic", "current", "decay"}));
   EXPECT_EQ(AllNames<Fitness>(), (std::vector<std::string>{"train-loss", "probe"}));

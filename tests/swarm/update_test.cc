@@ -50,7 +50,7 @@ ParticleSpan SpanOf(Particle& particle, const PsoOptions& options, Terms terms, 
   span.size = (end < 0 ? static_cast<std::int64_t>(particle.weights.size()) - 1 : end) - begin;
   span.weights = particle.weights.data() + begin;
   span.velocity = particle.velocity.data() + begin;
-  if (options.velocity == Velocity::kTotal) span.start = particle.start.data() + begin;
+  if (options.velocity != Velocity::kSwarm) span.start = particle.start.data() + begin;
   if (terms.personal) span.personal_best = particle.personal_best.data() + begin;
   if (terms.global) span.global_best = particle.global_best.data() + begin;
   return span;
@@ -84,13 +84,20 @@ void MoveOneByOne(Particle& particle, const PsoOptions& options, const RandomFac
       s = Add(s, Mul(c2, Sub(particle.global_best[i], y)));
     }
     float& v = particle.velocity[i];
-    v = Mul(static_cast<float>(options.inertia.value()), v);
-    if (options.velocity == Velocity::kSwarm) {
-      v = Add(v, s);
-      particle.weights[i] = Add(y, v);
-    } else {
-      v = Add(Add(v, Sub(y, particle.start[i])), s);
-      particle.start[i] = particle.weights[i] = Add(particle.start[i], v);
+    const auto w = static_cast<float>(options.inertia.value());
+    switch (options.velocity) {
+      case Velocity::kSwarm:
+        v = Add(Mul(w, v), s);
+        particle.weights[i] = Add(y, v);
+        break;
+      case Velocity::kTotal:
+        v = Add(Add(Mul(w, v), Sub(y, particle.start[i])), s);
+        particle.start[i] = particle.weights[i] = Add(particle.start[i], v);
+        break;
+      case Velocity::kNesterov:
+        v = Mul(w, Add(Add(v, Sub(y, particle.start[i])), s));
+        particle.start[i] = particle.weights[i] = Add(Add(y, s), v);
+        break;
     }
   }
 }
@@ -129,7 +136,8 @@ std::string CaseName(const ::testing::TestParamInfo<MoveParticleTest::ParamType>
 }
 
 INSTANTIATE_TEST_SUITE_P(All, MoveParticleTest,
-                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal),
+                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal,
+                                                              Velocity::kNesterov),
                                             ::testing::Values(RandomScope::kNone, RandomScope::kRound,
                                                               RandomScope::kTensor, RandomScope::kElement),
                                             ::testing::Bool(), ::testing::Bool()),
@@ -161,8 +169,8 @@ RC_GTEST_PROP(MoveParticle, InTwoPartsIsTheSameAsWhole, ()) {
   const auto size = *rc::gen::resize(1000, rc::gen::inRange<std::int64_t>(1, 1200));
   const auto split = *rc::gen::resize(1000, rc::gen::inRange<std::int64_t>(0, size));
   const auto first = *rc::gen::inRange<std::uint64_t>(0, 100);
-  const PsoOptions options =
-      Options(*rc::gen::element(Velocity::kSwarm, Velocity::kTotal), RandomScope::kElement);
+  const PsoOptions options = Options(
+      *rc::gen::element(Velocity::kSwarm, Velocity::kTotal, Velocity::kNesterov), RandomScope::kElement);
   RandomFactors random{Philox(*rc::gen::arbitrary<std::uint64_t>()), RandomScope::kElement, 1, 2, 0, first};
   Particle whole = NewParticle(size, 3), parts = whole;
   MoveParticle(SpanOf(whole, options, {true, true}), options, random);

@@ -87,7 +87,8 @@ class PsoPsAloneTest : public ::testing::TestWithParam<std::tuple<Velocity, Rand
 };
 
 INSTANTIATE_TEST_SUITE_P(Options, PsoPsAloneTest,
-                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal),
+                         ::testing::Combine(::testing::Values(Velocity::kSwarm, Velocity::kTotal,
+                                                              Velocity::kNesterov),
                                             ::testing::Values(RandomScope::kNone, RandomScope::kRound,
                                                               RandomScope::kTensor, RandomScope::kElement)),
                          [](const auto& info) {
@@ -99,10 +100,10 @@ TEST_P(PsoPsAloneTest, WithoutInertiaAndMemoryIsPlainSgd) {
   const Floats plain = TrainPlainly(
       kMomentumSgd, [&](SmallNet& net, std::int64_t step) { return batches.Loss(net, step, 0); });
   const Floats alone = TrainTogether("pso-ps", Options(), kMomentumSgd, batches, 1)[0];
-  if (std::get<0>(GetParam()) == Velocity::kSwarm) {
-    EXPECT_EQ(alone, plain);  // to the bit
-  } else {
+  if (std::get<0>(GetParam()) == Velocity::kTotal) {
     ExpectClose(alone, plain);  // x + (y - x) is y up to rounding
+  } else {
+    EXPECT_EQ(alone, plain);  // to the bit
   }
 }
 
@@ -180,6 +181,11 @@ SyncOptions Informed(double inertia, double social, double beta) {
   return options;
 }
 
+SyncOptions Nesterov(SyncOptions options) {
+  options.swarm.velocity = Velocity::kNesterov;
+  return options;
+}
+
 SyncOptions Slow(double alpha, double beta) {
   SyncOptions options = Period(3);
   options.peers.slow_alpha = alpha;
@@ -213,6 +219,8 @@ INSTANTIATE_TEST_SUITE_P(
                              "average", Period(3)},
                       SameAs{"InformedWithAFullPullIsSlowMo", "informed-pso-ps", Informed(0.6, 1, 0),
                              "slowmo", Slow(1, 0.6)},
+                      SameAs{"InformedWithAFullPullOfNesterovIsDiLoCo", "informed-pso-ps",
+                             Nesterov(Informed(0.6, 1, 0)), "diloco", Outer(1, 0.6)},
                       SameAs{"LeaderIsPsoPsWithItsPullAlone", "leader", Pull(0.4), "pso-ps", Pull(0.4)}),
     [](const auto& info) { return info.param.label; });
 
@@ -226,9 +234,9 @@ TEST_P(SameTest, ToRounding) {
   }
 }
 
-// For any c2 the mean of the workers moves like SlowMo's, when all displacements are the same as there: so on
-// given displacements, not gradients.
-TEST(InformedPsoPs, TheMeanOfTheWorkersMovesLikeSlowMoForAnyPull) {
+// For any c2 the mean of the workers moves like SlowMo's, or DiLoCo's, when all displacements are the same as
+// there: so on given displacements, not gradients.
+TEST(InformedPsoPs, TheMeanOfTheWorkersMovesLikeThePeersForAnyPull) {
   constexpr int kWorkers = 3;
   const auto mean_after = [&](const std::string& name, const SyncOptions& options) {
     const auto weights = FromRanks(kWorkers, [&](Communicator& comm) {
@@ -247,10 +255,15 @@ TEST(InformedPsoPs, TheMeanOfTheWorkersMovesLikeSlowMoForAnyPull) {
     }
     return mean;
   };
-  const Floats slowmo = mean_after("slowmo", Slow(1, 0.6));
+  const Floats slowmo = mean_after("slowmo", Slow(1, 0.6)), diloco = mean_after("diloco", Outer(1, 0.6));
   for (const double social : {0.0, 0.3, 1.0, 1.5}) {
-    const Floats informed = mean_after("informed-pso-ps", Informed(0.6, social, 0));
-    for (std::size_t i = 0; i < slowmo.size(); ++i) EXPECT_NEAR(informed[i], slowmo[i], 1e-4) << social;
+    const SyncOptions options = Informed(0.6, social, 0);
+    const Floats total = mean_after("informed-pso-ps", options);
+    const Floats nesterov = mean_after("informed-pso-ps", Nesterov(options));
+    for (std::size_t i = 0; i < slowmo.size(); ++i) {
+      EXPECT_NEAR(total[i], slowmo[i], 1e-4) << social;
+      EXPECT_NEAR(nesterov[i], diloco[i], 1e-4) << social;
+    }
   }
 }
 

@@ -59,7 +59,7 @@ OPTIONS_OF = {
     "slowmo": {"slow_alpha": 1, "slow_beta": 0.5},
     "diloco": {"outer_lr": 0.7, "outer_momentum": 0.9},
     "leader": {"social": 0.1},
-    "informed-pso-ps": {"inertia": 0.7, "social": 1, "beta": 1},
+    "informed-pso-ps": {"velocity": "total", "inertia": 0.7, "social": 1, "beta": 1},
 }
 
 NAN, INF = math.nan, math.inf
@@ -174,6 +174,18 @@ def lowest_finite(fitness):
     return min(finite, key=lambda rank: fitness[rank], default=None)
 
 
+def move(velocity, w, y, x, v, s):
+    """The new position and the velocity, or what is kept of it; s is the sum of the pulls."""
+    if velocity == "swarm":
+        v = w * v + s
+        return y + v, v
+    if velocity == "total":
+        v = ((w * v) + (y - x)) + s
+        return x + v, v
+    v = w * ((v + (y - x)) + s)
+    return (y + s) + v, v
+
+
 def pso_ps(case, initial, moves, fitnesses):
     options, ranks = case["options"], range(case["workers"])
     w, c1, c2 = (np.float32(options[name]) for name in ("inertia", "cognitive", "social"))
@@ -212,12 +224,7 @@ def pso_ps(case, initial, moves, fitnesses):
             if g is not None:
                 r2 = factors(options["random"], case["seed"], exchange, i, SOCIAL)
                 s = s + (c2 * r2) * (g - y[i])
-            if options["velocity"] == "swarm":
-                v[i] = w * v[i] + s
-                x[i] = y[i] + v[i]
-            else:
-                v[i] = ((w * v[i]) + (y[i] - x[i])) + s
-                x[i] = x[i] + v[i]
+            x[i], v[i] = move(options["velocity"], w, y[i], x[i], v[i], s)
         yield {"x": x, "v": v, "best": best, "best_i": best_i, "guide_rank": j,
                "guide_updated": guide_updated}
 
@@ -290,11 +297,11 @@ def informed_pso_ps(case, initial, moves, fitnesses):
         t = np.array(informed_weights(fitness, options["beta"]), np.float32)
         g = sum((t[i] * y[i] for i in ranks), np.zeros(NUM_PARAMS, np.float32))
         for i in ranks:
-            v[i] = w * v[i] + (y[i] - x[i])
+            s = np.zeros(NUM_PARAMS, np.float32)
             if t.any():
                 r2 = factors(options["random"], case["seed"], exchange, i, SOCIAL)
-                v[i] = v[i] + (c2 * r2) * (g - y[i])
-            x[i] = x[i] + v[i]
+                s = s + (c2 * r2) * (g - y[i])
+            x[i], v[i] = move(options["velocity"], w, y[i], x[i], v[i], s)
         yield {"x": x, "v": v, "t": t}
 
 
@@ -314,7 +321,7 @@ def new_case(name, workers, seed, sync="pso-ps", fitness=None, **options):
 
 def grid():
     """Every velocity, memory and scope of randomness, once."""
-    choices = itertools.product(("swarm", "total"), ("historic", "current", "decay"),
+    choices = itertools.product(("swarm", "total", "nesterov"), ("historic", "current", "decay"),
                                 ("none", "round", "tensor", "element"))
     seeds = itertools.cycle((1, 42, 2**32 + 7, BIG_SEED, 3))  # five, as the scopes are four
     for (velocity, memory, scope), seed in zip(choices, seeds):
@@ -390,6 +397,8 @@ def informed_cases():
         yield informed(scope, 2, seed, random=scope)
         yield informed(f"{scope}, other options", 4, seed, random=scope, inertia=.4, social=.3,
                        beta=4)
+        yield informed(f"{scope}, nesterov", 3, seed, random=scope, velocity="nesterov", inertia=.8)
+    yield informed("swarm", 2, 47, velocity="swarm", social=.6)
     yield informed("no beta", 3, 36, beta=0, social=.5)
     yield informed("no beta, all the way", 4, 37, beta=0)
     yield informed("no inertia", 3, 38, inertia=0, beta=2, random="round")
@@ -437,6 +446,8 @@ def assert_laws():
             drifting = positions("informed-pso-ps", workers, social=.3, **informed)
             assert same([x.mean(axis=0) for x in drifting], [x[0] for x in slow])
             assert workers == 1 or not same(drifting, slow)
+            outer = positions("diloco", workers, outer_lr=1, outer_momentum=w)
+            assert same(positions("informed-pso-ps", workers, velocity="nesterov", social=1, **informed), outer)
 
     as_leader = dict(velocity="swarm", inertia=0, cognitive=0, memory="current", random="none")
     for workers, fitness in ((2, None), (2, LATE), (3, GAPS), (4, TIES)):

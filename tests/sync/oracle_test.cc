@@ -214,6 +214,22 @@ TEST(PsoPsOracle, VelocityTotalHoldsTheWholeMove) {
             (std::vector<Floats>{{18.75, 1.375, 19.875}, {-6, 16, 30}}));
 }
 
+TEST(PsoPsOracle, VelocityNesterovLooksAhead) {
+  // 1: v0 = d0 + s0 = (8, -8, 16) + (-2, 3, -1) = (6, -5, 15), u0 = 1/2 v0 = (3, -2.5, 7.5)
+  //    x0 = y0 + s0 + u0 = (7, -3, 18) + u0 = (10, -5.5, 25.5)
+  //    v1 = d1 = (-8, 16, 8), u1 = (-4, 8, 4), x1 = y1 + u1 = (-11, 26, 15)
+  // 2: y0 = (26, 2.5, 17.5), y1 = (-3, 10, 39); p0 = (9, -6, 19), p1 = g = (-7, 18, 11)
+  //    s0 = 1/4 (-17, -8.5, 1.5) + 1/8 (-33, 15.5, -6.5) = (-8.375, -0.1875, -0.4375)
+  //    v0 = u0 + (16, 8, -8) + s0 = (10.625, 5.3125, -0.9375), x0 = y0 + s0 + 1/2 v0
+  //    s1 = 3/8 (-4, 8, -28) = (-1.5, 3, -10.5), v1 = u1 + (8, -16, 24) + s1 = (2.5, -5, 17.5)
+  //    x1 = y1 + s1 + 1/2 v1
+  const SyncOptions options = Swarm(Velocity::kNesterov, Memory::kHistoric);
+  EXPECT_EQ(PositionsAfter("pso-ps", options, {kTwoRounds[0]}),
+            (std::vector<Floats>{{10, -5.5, 25.5}, {-11, 26, 15}}));
+  EXPECT_EQ(PositionsAfter("pso-ps", options, kTwoRounds),
+            (std::vector<Floats>{{22.9375, 4.96875, 16.59375}, {-3.25, 10.5, 37.25}}));
+}
+
 TEST(PsoPsOracle, MemoryCurrentPullsToThisRoundsBestAlone) {
   // 1: y0 = (9, -6, 19), y1 = (-7, 18, 11), y2 = (1, 10, -5); f = (3, 2, 1): g = y2
   //    v0 = 1/8 (-8, 16, -24) = (-1, 2, -3), x0 = (8, -4, 16)

@@ -121,6 +121,26 @@ TEST(Step, AVelocityFollowsAFallingRateAndNotARisingOne) {
   }
 }
 
+// It carries on what the next round's rates leave of it, and where there is no next round nothing.
+TEST(Step, AVelocityThatLooksAheadFollowsTheRateOfTheNextRound) {
+  RunRanks(2, [&](Communicator& comm) {
+    Faller faller(1);
+    SyncOptions options = Schedule(2, 7);
+    options.swarm.velocity = Velocity::kNesterov;
+    options.swarm.inertia = 0.5;
+    options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
+    const auto sync = MakeSynchronizer("informed-pso-ps", faller.params(), comm, options);
+    Floats weights;
+    for (int step = 1; step <= 7; ++step) {
+      faller.Step(*sync);
+      if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
+    }
+    const float after_1 = -2 * 0.25f, after_2 = (-2 + after_1) * 0.5f, after_3 = (-2 + after_2) * 0.25f;
+    EXPECT_EQ(weights, (Floats{-2 + after_1, -4 + after_1 + after_2, -6 + after_1 + after_2 + after_3,
+                               -7 + after_1 + after_2 + after_3}));
+  });
+}
+
 TEST(Step, SsgdExchangesAtEveryStepWhateverThePeriod) {
   RunRanks(2, [](Communicator& comm) {
     Faller faller(comm.rank() == 0 ? 1 : 2);

@@ -57,6 +57,17 @@ TEST(ScheduleTest, StepsMultiply) {
   EXPECT_NEAR(Factor("step:3,6@0.2", 7), 0.04, 1e-12);
 }
 
+TEST(ScheduleTest, AStepBeginsWithThePassesBeforeIt) {
+  const Schedule cosine = ParseSchedule("cosine");
+  const auto factor = [&](std::int64_t step, double warmup = 0) {
+    return LearningRateFactorOfStep(cosine, warmup, step, /*steps_per_epoch=*/8, /*total_steps=*/80);
+  };
+  EXPECT_DOUBLE_EQ(factor(1), 1);
+  EXPECT_NEAR(factor(41), 0.5, 1e-12);
+  EXPECT_NEAR(factor(81), 0, 1e-12);
+  EXPECT_DOUBLE_EQ(factor(1, /*warmup=*/0.5), 0.25);
+}
+
 TEST(ScheduleTest, TheWarmUpRisesEvenlyAndTheFirstStepMoves) {
   EXPECT_DOUBLE_EQ(Factor("constant", 0, 2), 0.125);
   EXPECT_DOUBLE_EQ(Factor("constant", 1, 2), 0.625);

@@ -9,8 +9,9 @@ namespace swarmsync {
 
 // What a particle's velocity means (docs/synchronizers/pso-ps.md).
 enum class Velocity {
-  kSwarm,  // the pulls alone:          v <- w v + s,      x <- y + v
-  kTotal,  // the whole move of a round: v <- w v + d + s,  x <- x + v
+  kSwarm,     // the pulls alone:           v <- w v + s,      x <- y + v
+  kTotal,     // the whole move of a round: v <- w v + d + s,  x <- x + v
+  kNesterov,  // the same, and the next round begins where it leads:  x <- y + s + w v
 };
 
 // How often the factors r1 and r2 are drawn.
@@ -105,8 +106,8 @@ std::vector<std::string> Warnings(const PsoOptions& options);
 template <>
 struct EnumNames<Velocity> {
   static constexpr std::string_view kWhat = "velocity";
-  static constexpr std::array<std::pair<Velocity, std::string_view>, 2> kNames{
-      {{Velocity::kSwarm, "swarm"}, {Velocity::kTotal, "total"}}};
+  static constexpr std::array<std::pair<Velocity, std::string_view>, 3> kNames{
+      {{Velocity::kSwarm, "swarm"}, {Velocity::kTotal, "total"}, {Velocity::kNesterov, "nesterov"}}};
 };
 template <>
 struct EnumNames<RandomScope> {

@@ -12,9 +12,9 @@ namespace swarmsync {
 struct ParticleSpan {
   std::int64_t size = 0;      // weights in the tensor
   float* weights = nullptr;   // y, the end of the local steps; becomes x, the new position
-  float* velocity = nullptr;  // v; required
-  float* start = nullptr;     // x, where the round began; becomes the new position. Velocity::kTotal
-                              // requires it, Velocity::kSwarm does without
+  float* velocity = nullptr;  // v, or with Velocity::kNesterov what is kept of it, u; required
+  float* start = nullptr;     // x, where the round began; becomes the new position. Velocity::kSwarm does
+                              // without, the others require it
   const float* personal_best = nullptr;  // p
   const float* global_best = nullptr;    // g
 };
@@ -31,8 +31,9 @@ struct RandomFactors {
 
 // Moves a particle, in one pass over memory (the equations of pso-ps; docs/synchronizers/pso-ps.md):
 //   s = c1 r1 (p - y) + c2 r2 (g - y)
-//   swarm: v <- w v + s,           x <- y + v
-//   total: v <- w v + (y - x) + s,  x <- x + v
+//   swarm:    v <- w v + s,                      x <- y + v
+//   total:    v <- w v + (y - x) + s,            x <- x + v
+//   nesterov: v <- u + (y - x) + s,  u <- w v,   x <- y + s + u
 // options: complete, with social given and an inertia that is one number. Local. Several tensors may be moved
 // at once from several threads.
 void MoveParticle(const ParticleSpan& span, const PsoOptions& options, const RandomFactors& random);

@@ -216,8 +216,9 @@ class Synchronizer {
   // How much of the training this round ends, 0 to 1, the same on all ranks; 0 when total_steps is unknown.
   double progress() const;
   // The part of a velocity that goes on into this round, for its rates and steps beside those of the round
-  // before, 0 to 1; the same on all ranks. 1 without SyncOptions::rate. Local.
-  double carried() const;
+  // before, 0 to 1; the same on all ranks. 1 without SyncOptions::rate. With Velocity::kNesterov into the
+  // next round, 0 where this one ends the training. Local.
+  double carried(Velocity velocity = Velocity::kTotal) const;
   // Waits for an exchange that is under way, whatever becomes of it: what an algorithm does before it goes.
   void AwaitExchange();
   // How many ranks have not finished, by what GatherFitness() gave.
@@ -240,7 +241,8 @@ class Synchronizer {
   FlatParams& model();
   bool under_way() const;
   bool RoundIsOver() const;
-  std::int64_t NextRoundEnd() const;
+  std::int64_t NextRoundEnd() const { return RoundEndAfter(rounds_end_); }
+  std::int64_t RoundEndAfter(std::int64_t end) const;
   void BeginExchange(const Turn& turn);
   void ApplyExchange();
   // All ranks; comm() has the groups as ranks, where there are groups.

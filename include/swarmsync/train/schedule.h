@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,5 +28,9 @@ std::string ToString(const Schedule& schedule);
 // What the learning rate is multiplied by for a step that begins after `seen` passes of `total` and adds
 // `step` of them. warmup: passes at whose beginning it rises evenly, from nothing to what the schedule says.
 double LearningRateFactor(const Schedule& schedule, double warmup, double seen, double step, double total);
+
+// The same of a step, from 1, where `steps_per_epoch` make a pass and `total_steps` the training.
+double LearningRateFactorOfStep(const Schedule& schedule, double warmup, std::int64_t step,
+                                std::int64_t steps_per_epoch, std::int64_t total_steps);
 
 }  // namespace swarmsync
