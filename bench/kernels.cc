@@ -50,6 +50,7 @@ void Move(State& state, Velocity velocity, RandomScope scope) {
 }
 BENCHMARK_CAPTURE(Move, swarm, Velocity::kSwarm, RandomScope::kNone)->Arg(61706)->Arg(11173962);
 BENCHMARK_CAPTURE(Move, total, Velocity::kTotal, RandomScope::kNone)->Arg(61706)->Arg(11173962);
+BENCHMARK_CAPTURE(Move, nesterov, Velocity::kNesterov, RandomScope::kNone)->Arg(61706)->Arg(11173962);
 BENCHMARK_CAPTURE(Move, total_element, Velocity::kTotal, RandomScope::kElement)->Arg(61706)->Arg(11173962);
 
 void Draw(State& state) {

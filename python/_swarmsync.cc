@@ -5,6 +5,8 @@
 #include <torch/csrc/utils/pybind.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +18,7 @@
 #include "swarmsync/comm/counting_communicator.h"
 #include "swarmsync/comm/thread_world.h"
 #include "swarmsync/params/flat_params.h"
+#include "swarmsync/sync/round_ends.h"
 #include "swarmsync/sync/synchronizer.h"
 #include "swarmsync/train/config.h"
 
@@ -59,18 +62,21 @@ class Mirror : public torch::nn::Module {
 // A worker of a training that Python drives.
 class Worker {
  public:
-  // group: null for a worker alone. options: config.json's, but for total_steps.
+  // group: null for a worker alone. options: config.json's, but for total_steps. rates: the learning rate of
+  // each step, or none.
   Worker(const std::string& name, const NamedTensors& parameters, const NamedTensors& buffers,
          std::optional<c10::intrusive_ptr<c10d::ProcessGroup>> group, double timeout,
-         const std::string& options, std::int64_t total_steps)
+         const std::string& options, std::int64_t total_steps, std::vector<double> rates)
       : module_(parameters, buffers),
         params_(module_),
         comm_(group ? OverProcessGroup(*group,
                                        std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * timeout)))
                     : ThreadWorld(1, std::chrono::duration<double>(timeout)).Connect(0)),
         counting_(*comm_) {
-    SyncOptions sync = Parse(options);
+    const TrainConfig config = Parse(options);
+    SyncOptions sync = SyncOptionsOf(config);
     sync.total_steps = total_steps;
+    if (!rates.empty()) Follow(std::move(rates), config.period_by_lr, sync);
     sync_ = MakeSynchronizer(name, params_, counting_, WithDefaults(name, sync));
   }
 
@@ -105,12 +111,36 @@ class Worker {
   int size() const { return comm_->size(); }
 
  private:
-  static SyncOptions Parse(const std::string& options) {
+  static TrainConfig Parse(const std::string& options) {
     try {
-      return SyncOptionsOf(FromJsonText(options));
+      return FromJsonText(options);
     } catch (const DataError& error) {
       throw UsageError(error.what());
     }
+  }
+
+  // Velocities follow the rates, and with a power the rounds too: they follow the highest rate that is still
+  // to come, as a warm-up is no reason for long ones.
+  static void Follow(std::vector<double> rates, double power, SyncOptions& sync) {
+    const std::vector<double> highest = [&] {
+      std::vector<double> from_here = rates;
+      for (std::size_t i = from_here.size() - 1; i > 0; --i)
+        from_here[i - 1] = std::max(from_here[i - 1], from_here[i]);
+      return from_here;
+    }();
+    if (power > 0) {
+      RoundSpread spread;
+      spread.first = sync.warmup_steps;
+      spread.last = sync.total_steps;
+      spread.period = sync.period;
+      spread.shortest = sync.overlap + 1;
+      sync.round_ends = SpreadRounds(spread, [&](std::int64_t step) {
+        return std::pow(highest[static_cast<std::size_t>(step - 1)], power);
+      });
+    }
+    sync.rate = [rates = std::move(rates)](std::int64_t step) {
+      return rates[std::min(static_cast<std::size_t>(step), rates.size()) - 1];
+    };
   }
 
   Mirror module_;
@@ -137,7 +167,7 @@ PYBIND11_MODULE(_swarmsync, module) {
   py::class_<Worker>(module, "Worker")
       .def(py::init<const std::string&, const swarmsync::NamedTensors&, const swarmsync::NamedTensors&,
                     std::optional<c10::intrusive_ptr<c10d::ProcessGroup>>, double, const std::string&,
-                    std::int64_t>(),
+                    std::int64_t, std::vector<double>>(),
            Free())
       .def("before_optimizer", &Worker::BeforeOptimizer, Free())
       .def("after_optimizer", &Worker::AfterOptimizer, Free())

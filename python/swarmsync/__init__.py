@@ -22,8 +22,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import math
 import weakref
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence, Union
 
 import torch
 import torch.distributed as dist
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
         guard: bool
         final_average: float
         sync_warmup_steps: int
+        rates: Sequence[float]
+        period_by_lr: float
 
 __all__ = ["PsoPs", "InformedPsoPs", "Leader", "Average", "Easgd", "SlowMo", "DiLoCo", "Ssgd", "Synchronizer",
            "CommError", "Error", "UsageError", "__version__"]
 
 _COMMON = ("period", "seed", "buffers", "momentum_at_sync", "wire", "overlap", "guard", "final_average",
-           "sync_warmup_steps")
+           "sync_warmup_steps", "rates", "period_by_lr")
 
 
 class Synchronizer:
@@ -74,6 +77,9 @@ class Synchronizer:
         guard: leave a worker that is far out, or not finite, out of an exchange.
         final_average: the final model is the average over the rounds, of round k with a weight of about k^p.
         sync_warmup_steps: as many steps exchange gradients first, as Ssgd does.
+        rates: the learning rate of each step of the training, which a velocity follows down.
+        period_by_lr: P; as many exchanges as with the period alone, but closer together while the rate is high, in
+            proportion to the P-th power of the highest of `rates` that is still to come.
     """
 
     _name = ""
@@ -85,6 +91,7 @@ class Synchronizer:
         options = {name: value for name, value in options.items() if value is not None}
         if optimizer is None and (options.get("guard") or options.get("momentum_at_sync") == "reset"):
             raise UsageError("guard=True and momentum_at_sync='reset' need optimizer=, whose state they reset")
+        rates = _checked_rates(self._name, options.pop("rates", ()), options, total_steps)
         self._optimizer = optimizer
         self._model = model
         self._parameters = list(model.named_parameters())
@@ -96,7 +103,7 @@ class Synchronizer:
         self._syncs = True
         self._hooks: List[Any] = []
         self._worker = Worker(self._name, self._parameters, self._buffers,
-                              _with_gloo(group), _SECONDS_TOLD, json.dumps(options), total_steps)
+                              _with_gloo(group), _SECONDS_TOLD, json.dumps(options), total_steps or len(rates), rates)
         if self._gradients:
             self._watch(model, options.get("sync_warmup_steps", 0))
 
@@ -239,6 +246,23 @@ def _checked(cls: type, options: dict) -> dict:
             raise TypeError(f"{cls.__name__}() got an unexpected keyword argument '{name}'"
                             + (f"; did you mean '{near[0]}'?" if near else ""))
     return options
+
+
+def _checked_rates(name: str, rates: Sequence[float], options: dict, total_steps: int) -> List[float]:
+    rates = [float(rate) for rate in rates]
+    power = options.get("period_by_lr", 0)
+    if not 0 <= power <= 10:
+        raise UsageError(f"period_by_lr is {power}; it must be from 0 to 10")
+    if power and name == "ssgd":
+        raise UsageError(f"period_by_lr is {power} and Ssgd exchanges at every step; leave it out")
+    if power and not rates:
+        raise UsageError(f"period_by_lr is {power} and there are no rates; give rates=, the learning rate of each step")
+    if rates and total_steps not in (0, len(rates)):
+        raise UsageError(f"there are {len(rates)} rates and total_steps is {total_steps}; give one for each step")
+    for step, rate in enumerate(rates):
+        if not (math.isfinite(rate) and rate >= 0):
+            raise UsageError(f"rates[{step}] is {rate}; it must be a learning rate, 0 or more")
+    return rates
 
 
 class _Swarm(Synchronizer):

@@ -54,11 +54,11 @@ class Particle {
   Communicator& comm_;
   std::optional<InertiaTuner> tuner_, next_tuner_;  // with --inertia auto; after what was collected
   int pupil_ = -1;                                  // then
-  at::Tensor velocity_;
-  at::Tensor arriving_;                // where a teacher's velocity arrives
-  at::Tensor start_;                   // undefined with Velocity::kSwarm, which does without
-  std::vector<ParticlePiece> pieces_;  // parts of parameter tensors, each within a block
-  at::Tensor device_pieces_;           // they, in the GPU's memory; undefined on the CPU
+  at::Tensor velocity_;                             // with Velocity::kNesterov what is kept of it
+  at::Tensor arriving_;                             // where a teacher's velocity arrives
+  at::Tensor start_;                                // undefined with Velocity::kSwarm, which does without
+  std::vector<ParticlePiece> pieces_;               // parts of parameter tensors, each within a block
+  at::Tensor device_pieces_;                        // they, in the GPU's memory; undefined on the CPU
 };
 
 }  // namespace swarmsync

@@ -5,8 +5,9 @@
 //   j = argmin_i f_i, or a random worker                  never one whose f is not finite
 //   if f_j < best:    g <- y_j, best <- f_j               global best
 //   s_i = c1 r1 (p_i - y_i) + c2 r2 (g - y_i)
-//   swarm:  v_i <- w v_i + s_i,        x_i <- y_i + v_i
-//   total:  v_i <- w v_i + d_i + s_i,  x_i <- x_i + v_i   d_i = y_i - x_i
+//   swarm:     v_i <- w v_i + s_i,        x_i <- y_i + v_i
+//   total:     v_i <- w v_i + d_i + s_i,  x_i <- x_i + v_i         d_i = y_i - x_i
+//   nesterov:  v_i <- w v_i + d_i + s_i,  x_i <- y_i + s_i + w v_i
 //
 // The lowest rank wins a tie. Of weights that are not finite the fitness counts as not finite.
 //

@@ -20,9 +20,10 @@
 namespace swarmsync {
 namespace {
 
-constexpr int kHalvings = 200;       // of the interval in which c is looked for
-constexpr double kGreatest = 1e100;  // c; what is there yet has no density to speak of
-constexpr double kRounding = 1e-6;   // of a sum of parts
+constexpr int kHalvings = 200;        // of the interval in which c is looked for
+constexpr double kGreatest = 1e100;   // c; what is there yet has no density to speak of
+constexpr double kRounding = 1e-6;    // of a sum of parts
+constexpr std::int64_t kLongest = 4;  // periods, where nothing else is said
 
 void Validate(const RoundSpread& s) {
   if (s.first >= 0 && s.last > s.first && s.shortest >= 1 && s.shortest <= s.period && s.period <= s.longest)
@@ -35,8 +36,10 @@ void Validate(const RoundSpread& s) {
 
 }  // namespace
 
-std::vector<std::int64_t> SpreadRounds(const RoundSpread& spread,
+std::vector<std::int64_t> SpreadRounds(const RoundSpread& limits,
                                        const std::function<double(std::int64_t)>& density) {
+  RoundSpread spread = limits;
+  if (spread.longest == 0) spread.longest = kLongest * spread.period;
   Validate(spread);
   std::vector<double> densities;
   for (std::int64_t step = spread.first + 1; step <= spread.last; ++step) densities.push_back(density(step));

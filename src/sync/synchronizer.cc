@@ -405,8 +405,10 @@ void Synchronizer::EndRound() {
   Drain();
   if (exchanges_gradients()) return;
   AverageGroup();
+  cuts_round_ = true;
   ExchangeRound(RoundFitness());
   Drain();
+  cuts_round_ = false;
   rounds_begin_ = rounds_end_ = steps_;
 }
 
@@ -502,6 +504,7 @@ std::int64_t Synchronizer::RoundEndAfter(std::int64_t end) const {
 }
 
 double Synchronizer::carried(Velocity velocity) const {
+  if (!options_.rate || cuts_round_) return 1;
   std::int64_t begin = rounds_begin_, middle = rounds_end_, end = NextRoundEnd();
   if (velocity == Velocity::kNesterov) {
     begin = middle;
@@ -509,7 +512,6 @@ double Synchronizer::carried(Velocity velocity) const {
     if (options_.total_steps > 0 && middle >= options_.total_steps) return 0;
     end = RoundEndAfter(middle);
   }
-  if (!options_.rate) return 1;
   const auto rates = [&](std::int64_t begin, std::int64_t end) {
     double sum = 0;
     for (std::int64_t step = begin + 1; step <= end; ++step) sum += options_.rate(step);

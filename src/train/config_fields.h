@@ -133,8 +133,7 @@ void VisitFields(Config& c, Visitor&& visit) {
 
   visit("velocity", c.swarm.velocity,
         "what the velocity holds: swarm (the pulls), total (the whole move) or nesterov (the same, and the "
-        "next "
-        "round begins where it leads)",
+        "next round begins where it leads)",
         kSwarmGroup);
   visit("inertia", c.swarm.inertia,
         "w: how much of the velocity is kept; FROM:TO, which changes over the training; or auto: each worker "

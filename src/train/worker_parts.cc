@@ -17,7 +17,6 @@ namespace {
 constexpr std::uint64_t kValidationSeed =
     0;  // the same samples are held out in all runs, so that runs compare
 constexpr std::int64_t kProbeSize = 512;
-constexpr std::int64_t kLongestRound = 4;  // periods, with --period-by-lr
 
 std::filesystem::path DataDir(const TrainConfig& config) {
   return config.data_dir.empty() ? DefaultDataDir() : std::filesystem::path(config.data_dir);
@@ -89,7 +88,6 @@ std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSa
   if (config.period_by_lr == 0 || spread.last <= spread.first) return {};
   spread.period = config.period;
   spread.shortest = config.overlap > 0 ? config.overlap + 1 : 1;
-  spread.longest = kLongestRound * config.period;
   const auto rate = FactorOf(config, /*warmup=*/0, sampler);
   const auto spread_ends =
       SpreadRounds(spread, [&](std::int64_t step) { return std::pow(rate(step), config.period_by_lr); });

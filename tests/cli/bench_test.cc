@@ -53,7 +53,7 @@ TEST(Bench, AnEmulatedLinkIsInTheTime) {
 
 TEST(Bench, UpdatesAreHeldAgainstTheEquations) {
   const Json result = Bench({"update", "--parameters=100003", "--repetitions=2"});
-  ASSERT_EQ(result.at("cases").size(), 8u);
+  ASSERT_EQ(result.at("cases").size(), 12u);
   for (const Json& one : result.at("cases")) {
     EXPECT_GT(one.at("times_as_fast_as_composed"), 0);
     EXPECT_LT(one.at("error"), 1e-5);

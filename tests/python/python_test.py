@@ -51,12 +51,16 @@ def flat(net):
     return torch.cat([parameter.detach().reshape(-1) for parameter in net.parameters()])
 
 
-def worker(name, out, set_to_none):
+# The rate falls, the rounds follow it, and the velocity looks ahead.
+FOLLOW = {"rates": [(STEPS - step) / STEPS for step in range(STEPS)], "period_by_lr": 1, "velocity": "nesterov"}
+
+
+def worker(name, out, set_to_none, follow):
     """One rank: trains, and rank 0 writes what came out."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     net = make_net()
-    sync = CLASSES[name](net, period=4, seed=3)
+    sync = CLASSES[name](net, period=4, seed=3, **(FOLLOW if follow else {}))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
     train(dist.get_rank(), net, sync, optimizer, set_to_none=set_to_none)
     assert sync.steps == STEPS and sync.name == name and sync.bytes_sent > 0
@@ -95,14 +99,14 @@ def free_port():
 
 
 class SeveralProcesses(unittest.TestCase):
-    def check(self, name, set_to_none=""):
+    def check(self, name, set_to_none="", follow=""):
         global PORT
         PORT = free_port()
         with tempfile.TemporaryDirectory() as folder:
             mine, theirs = os.path.join(folder, "python"), os.path.join(folder, "c++")
-            for code, errors in run_ranks(name, mine, set_to_none):
+            for code, errors in run_ranks(name, mine, set_to_none, follow):
                 self.assertEqual(code, 0, errors)
-            subprocess.run([PEER, name, theirs], check=True)
+            subprocess.run([PEER, name, theirs] + [follow] * bool(follow), check=True)
             with open(mine, "rb") as a, open(theirs, "rb") as b:
                 self.assertEqual(a.read(), b.read(), f"{name}: not what C++ computes")
 
@@ -110,6 +114,7 @@ class SeveralProcesses(unittest.TestCase):
 for _name in CLASSES:
     setattr(SeveralProcesses, "test_" + _name.replace("-", "_"), lambda self, name=_name: self.check(name))
 setattr(SeveralProcesses, "test_gradients_that_are_none", lambda self: self.check("ssgd", "none"))
+setattr(SeveralProcesses, "test_a_rate_that_falls", lambda self: self.check("informed-pso-ps", follow="follow"))
 
 
 class OneProcess(unittest.TestCase):
@@ -220,10 +225,34 @@ class OneProcess(unittest.TestCase):
             swarmsync.PsoPs(torch.nn.Tanh())
         with self.assertRaisesRegex(usage, "optimizer="):
             swarmsync.PsoPs(self.net, guard=True)
+        with self.assertRaisesRegex(usage, r"period_by_lr is 2 and there are no rates"):
+            swarmsync.PsoPs(self.net, period_by_lr=2)
+        with self.assertRaisesRegex(usage, r"period_by_lr is -1; .* from 0 to 10"):
+            swarmsync.PsoPs(self.net, period_by_lr=-1, rates=[1])
+        with self.assertRaisesRegex(usage, r"Ssgd exchanges at every step"):
+            swarmsync.Ssgd(self.net, period_by_lr=1, rates=[1])
+        with self.assertRaisesRegex(usage, r"3 rates and total_steps is 4"):
+            swarmsync.PsoPs(self.net, rates=[1, 0.5, 0], total_steps=4)
+        with self.assertRaisesRegex(usage, r"rates\[1\] is nan"):
+            swarmsync.PsoPs(self.net, rates=[1, float("nan")])
         with self.assertRaisesRegex(TypeError, "subclasses"):
             swarmsync.Synchronizer(self.net)
         with self.assertRaisesRegex(usage, "(?i)float|double"):
             swarmsync.PsoPs(make_net().double())
+
+    def test_rounds_follow_the_highest_rate_to_come(self):
+        # A warm-up of four steps, and four high ones: as many exchanges as of four steps each, the earlier ones closer.
+        rates = [0.25, 0.5, 0.75, 1] + [1] * 4 + [0.1] * 8
+        sync = swarmsync.Average(self.net, period=4, rates=rates, period_by_lr=1)
+        ends = []
+        for step in range(1, len(rates) + 1):
+            before = sync.rounds
+            sync.step(torch.tensor(1.0))
+            if sync.rounds > before:
+                ends.append(step)
+        self.assertEqual(len(ends), 4)
+        self.assertEqual(ends[-1], len(rates))
+        self.assertLess(ends[1], 8, ends)
 
     def test_a_model_that_changes_after_construction(self):
         for change, told in (lambda net: net.double(), "(?i)double|float"), (lambda net: net.to("meta"), "meta"):
@@ -242,6 +271,6 @@ class OneProcess(unittest.TestCase):
 
 if __name__ == "__main__":
     if sys.argv[3:4] == ["--rank"]:
-        worker(sys.argv[4], sys.argv[5], sys.argv[6] == "none")
+        worker(sys.argv[4], sys.argv[5], sys.argv[6] == "none", bool(sys.argv[7]))
     else:
         unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -52,6 +52,12 @@ inline std::vector<Variant> Variants() {
        [](SyncOptions& o) {
          o.rate = [](std::int64_t step) { return 2 + std::cos(0.3 * static_cast<double>(step)); };
        }},
+      {"uneven rounds and rates, looking ahead",
+       [](SyncOptions& o) {
+         o.swarm.velocity = Velocity::kNesterov;
+         o.round_ends = {1, 3, 8, 9, 10, 17, 30, 33, 47, 60};
+         o.rate = [](std::int64_t step) { return 2 + std::cos(0.3 * static_cast<double>(step)); };
+       }},
       {"momentum of the move", [](SyncOptions& o) { o.momentum_at_sync = MomentumAtSync::kMove; }, false},
       {"momentum of the move, beside an overlap",
        [](SyncOptions& o) {

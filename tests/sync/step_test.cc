@@ -123,21 +123,40 @@ TEST(Step, AVelocityFollowsAFallingRateAndNotARisingOne) {
 
 // It carries on what the next round's rates leave of it, and where there is no next round nothing.
 TEST(Step, AVelocityThatLooksAheadFollowsTheRateOfTheNextRound) {
+  for (const char* name : {"informed-pso-ps", "pso-ps"}) {
+    SCOPED_TRACE(name);
+    RunRanks(2, [&](Communicator& comm) {
+      Faller faller(1);
+      SyncOptions options = Schedule(2, 7);
+      options.swarm.velocity = Velocity::kNesterov;
+      options.swarm.inertia = 0.5;
+      options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
+      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+      Floats weights;
+      for (int step = 1; step <= 7; ++step) {
+        faller.Step(*sync);
+        if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
+      }
+      const float ahead_1 = -2 * 0.25f, ahead_2 = (-2 + ahead_1) * 0.5f, ahead_3 = (-2 + ahead_2) * 0.25f;
+      EXPECT_EQ(weights, (Floats{-2 + ahead_1, -4 + ahead_1 + ahead_2, -6 + ahead_1 + ahead_2 + ahead_3,
+                                 -7 + ahead_1 + ahead_2 + ahead_3}));
+    });
+  }
+}
+
+// Where the world changes, the steps that were counted say nothing of the round that is cut off.
+TEST(Step, AVelocityThatLooksAheadIsKeptWholeWhereARoundIsCutOff) {
   RunRanks(2, [&](Communicator& comm) {
     Faller faller(1);
     SyncOptions options = Schedule(2, 7);
     options.swarm.velocity = Velocity::kNesterov;
     options.swarm.inertia = 0.5;
-    options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
+    options.rate = [](std::int64_t step) { return step <= 4 ? 1.0 : 1e-3; };
     const auto sync = MakeSynchronizer("informed-pso-ps", faller.params(), comm, options);
-    Floats weights;
-    for (int step = 1; step <= 7; ++step) {
-      faller.Step(*sync);
-      if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
-    }
-    const float after_1 = -2 * 0.25f, after_2 = (-2 + after_1) * 0.5f, after_3 = (-2 + after_2) * 0.25f;
-    EXPECT_EQ(weights, (Floats{-2 + after_1, -4 + after_1 + after_2, -6 + after_1 + after_2 + after_3,
-                               -7 + after_1 + after_2 + after_3}));
+    faller.Step(*sync);
+    sync->CountFrom(2);
+    sync->EndRound();
+    EXPECT_EQ(faller.weight(), -1.5f);
   });
 }
 

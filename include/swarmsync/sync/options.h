@@ -96,7 +96,8 @@ struct SyncOptions {
   bool commit = false;
   bool trace = false;  // keep what TakeSpans() and TakeTraces() give, some 2 KB a round until they are called
   // The learning rate of a step, from 1, up to a factor; the same on all ranks. Of a velocity less is carried
-  // into a round of lower rates or fewer steps (docs/exchanges.md). Without it all is. Local; any thread.
+  // into a round of lower rates or fewer steps (docs/exchanges.md). Without it all is. Asked for steps up to
+  // two rounds ahead, but never beyond total_steps, where that is known. Local; any thread.
   std::function<double(std::int64_t step)> rate;
   std::function<double()> bytes_sent;  // by this worker up to now, for the traces. Local; any thread
   std::function<double()> probe;  // the loss at the weights as they are, on samples that all workers share.

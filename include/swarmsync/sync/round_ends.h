@@ -12,7 +12,7 @@ struct RoundSpread {
   std::int64_t last = 0;      // step that ends the last one, above `first`
   std::int64_t period = 16;   // steps of a round, on average; at least 1
   std::int64_t shortest = 1;  // steps of any round but the last one at least, 1 to period
-  std::int64_t longest = 64;  // and about at most, the period or more
+  std::int64_t longest = 0;   // and about at most, the period or more; 0: four periods
 };
 
 // The steps that end the rounds: as many as there would be of rounds of `period` steps, so for as many bytes,

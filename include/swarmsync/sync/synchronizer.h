@@ -216,8 +216,8 @@ class Synchronizer {
   // How much of the training this round ends, 0 to 1, the same on all ranks; 0 when total_steps is unknown.
   double progress() const;
   // The part of a velocity that goes on into this round, for its rates and steps beside those of the round
-  // before, 0 to 1; the same on all ranks. 1 without SyncOptions::rate. With Velocity::kNesterov into the
-  // next round, 0 where this one ends the training. Local.
+  // before, 0 to 1; the same on all ranks. With Velocity::kNesterov into the next round, 0 where this one
+  // ends the training. 1 without SyncOptions::rate, and in EndRound(). Local.
   double carried(Velocity velocity = Velocity::kTotal) const;
   // Waits for an exchange that is under way, whatever becomes of it: what an algorithm does before it goes.
   void AwaitExchange();
@@ -284,6 +284,7 @@ class Synchronizer {
   // The step that the last round was to end with, and the round before it: the same on all ranks, those too
   // that have finished before.
   std::int64_t rounds_end_ = 0, rounds_begin_ = 0;
+  bool cuts_round_ = false;           // in EndRound(): where this round ends is in neither of them
   std::int64_t exchanged_steps_ = 0;  // those that exchanged gradients, with this rank or without it
   LossSum round_loss_;
   double last_fitness_ = std::numeric_limits<double>::quiet_NaN();  // of the round before
