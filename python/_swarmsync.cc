@@ -122,13 +122,10 @@ class Worker {
   // Velocities follow the rates, and with a power the rounds too: they follow the highest rate that is still
   // to come, as a warm-up is no reason for long ones.
   static void Follow(std::vector<double> rates, double power, SyncOptions& sync) {
-    const std::vector<double> highest = [&] {
-      std::vector<double> from_here = rates;
-      for (std::size_t i = from_here.size() - 1; i > 0; --i)
-        from_here[i - 1] = std::max(from_here[i - 1], from_here[i]);
-      return from_here;
-    }();
     if (power > 0) {
+      std::vector<double> highest = rates;
+      for (std::size_t i = highest.size() - 1; i > 0; --i)
+        highest[i - 1] = std::max(highest[i - 1], highest[i]);
       RoundSpread spread;
       spread.first = sync.warmup_steps;
       spread.last = sync.total_steps;

@@ -36,9 +36,8 @@ void Validate(const RoundSpread& s) {
 
 }  // namespace
 
-std::vector<std::int64_t> SpreadRounds(const RoundSpread& limits,
+std::vector<std::int64_t> SpreadRounds(RoundSpread spread,
                                        const std::function<double(std::int64_t)>& density) {
-  RoundSpread spread = limits;
   if (spread.longest == 0) spread.longest = kLongest * spread.period;
   Validate(spread);
   std::vector<double> densities;

@@ -505,19 +505,16 @@ std::int64_t Synchronizer::RoundEndAfter(std::int64_t end) const {
 
 double Synchronizer::carried(Velocity velocity) const {
   if (!options_.rate || cuts_round_) return 1;
-  std::int64_t begin = rounds_begin_, middle = rounds_end_, end = NextRoundEnd();
-  if (velocity == Velocity::kNesterov) {
-    begin = middle;
-    middle = end;
-    if (options_.total_steps > 0 && middle >= options_.total_steps) return 0;
-    end = RoundEndAfter(middle);
-  }
-  const auto rates = [&](std::int64_t begin, std::int64_t end) {
+  const bool ahead = velocity == Velocity::kNesterov;
+  const std::int64_t begin = ahead ? rounds_end_ : rounds_begin_;
+  const std::int64_t middle = ahead ? NextRoundEnd() : rounds_end_;
+  if (ahead && options_.total_steps > 0 && middle >= options_.total_steps) return 0;
+  const auto rates = [&](std::int64_t after, std::int64_t last) {
     double sum = 0;
-    for (std::int64_t step = begin + 1; step <= end; ++step) sum += options_.rate(step);
+    for (std::int64_t step = after + 1; step <= last; ++step) sum += options_.rate(step);
     return sum;
   };
-  const double before = rates(begin, middle), now = rates(middle, end);
+  const double before = rates(begin, middle), now = rates(middle, RoundEndAfter(middle));
   return now < before ? now / before : 1;
 }
 

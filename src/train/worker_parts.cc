@@ -87,7 +87,7 @@ std::vector<std::int64_t> RoundEndsOf(const TrainConfig& config, const ShardedSa
   spread.last = TotalSteps(config, sampler);
   if (config.period_by_lr == 0 || spread.last <= spread.first) return {};
   spread.period = config.period;
-  spread.shortest = config.overlap > 0 ? config.overlap + 1 : 1;
+  spread.shortest = config.overlap + 1;
   const auto rate = FactorOf(config, /*warmup=*/0, sampler);
   const auto spread_ends =
       SpreadRounds(spread, [&](std::int64_t step) { return std::pow(rate(step), config.period_by_lr); });

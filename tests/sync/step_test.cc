@@ -98,25 +98,32 @@ TEST(Step, RoundEndsAscendToTheEndOfTheTraining) {
   });
 }
 
-// Rounds of two steps that each move the weights by -2; half of a velocity is kept.
+// The weights after each of three rounds of two steps, and a last one of one, where every step moves them by
+// -1 and half of a velocity is kept. The rate is low in the second round.
+Floats FallInRounds(const char* name, Velocity velocity, Communicator& comm) {
+  Faller faller(1);
+  SyncOptions options = Schedule(2, 7);
+  options.swarm.velocity = velocity;
+  options.swarm.inertia = 0.5;
+  options.peers.slow_beta = 0.5;
+  options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
+  const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
+  Floats weights;
+  for (int step = 1; step <= 7; ++step) {
+    faller.Step(*sync);
+    if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
+  }
+  return weights;
+}
+
 TEST(Step, AVelocityFollowsAFallingRateAndNotARisingOne) {
   for (const char* name : {"slowmo", "informed-pso-ps", "pso-ps"}) {
     SCOPED_TRACE(name);
     RunRanks(2, [&](Communicator& comm) {
-      Faller faller(1);
-      SyncOptions options = Schedule(2, 7);
-      options.swarm.inertia = 0.5;
-      options.peers.slow_beta = 0.5;
-      options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
-      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
-      Floats weights;
-      for (int step = 1; step <= 7; ++step) {
-        faller.Step(*sync);
-        if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
-      }
       const float second = -2 - 2 * 0.25f, third = -2 + second * 0.5f;
       const float last = -1 + third * 0.25f;  // one step
-      EXPECT_EQ(weights, (Floats{-2, -2 + second, -2 + second + third, -2 + second + third + last}));
+      EXPECT_EQ(FallInRounds(name, Velocity::kTotal, comm),
+                (Floats{-2, -2 + second, -2 + second + third, -2 + second + third + last}));
     });
   }
 }
@@ -126,20 +133,10 @@ TEST(Step, AVelocityThatLooksAheadFollowsTheRateOfTheNextRound) {
   for (const char* name : {"informed-pso-ps", "pso-ps"}) {
     SCOPED_TRACE(name);
     RunRanks(2, [&](Communicator& comm) {
-      Faller faller(1);
-      SyncOptions options = Schedule(2, 7);
-      options.swarm.velocity = Velocity::kNesterov;
-      options.swarm.inertia = 0.5;
-      options.rate = [](std::int64_t step) { return step == 3 || step == 4 ? 0.5 : 1.0; };
-      const auto sync = MakeSynchronizer(name, faller.params(), comm, options);
-      Floats weights;
-      for (int step = 1; step <= 7; ++step) {
-        faller.Step(*sync);
-        if (step % 2 == 0 || step == 7) weights.push_back(faller.weight());
-      }
       const float ahead_1 = -2 * 0.25f, ahead_2 = (-2 + ahead_1) * 0.5f, ahead_3 = (-2 + ahead_2) * 0.25f;
-      EXPECT_EQ(weights, (Floats{-2 + ahead_1, -4 + ahead_1 + ahead_2, -6 + ahead_1 + ahead_2 + ahead_3,
-                                 -7 + ahead_1 + ahead_2 + ahead_3}));
+      EXPECT_EQ(FallInRounds(name, Velocity::kNesterov, comm),
+                (Floats{-2 + ahead_1, -4 + ahead_1 + ahead_2, -6 + ahead_1 + ahead_2 + ahead_3,
+                        -7 + ahead_1 + ahead_2 + ahead_3}));
     });
   }
 }

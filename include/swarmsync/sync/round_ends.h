@@ -19,7 +19,7 @@ struct RoundSpread {
 // but in any stretch of steps the more of them the larger density(step) is there, as far as the limits allow.
 // density: a function of the steps from first + 1 to last, finite and above 0. Local. Throws UsageError for
 // limits that contradict each other.
-std::vector<std::int64_t> SpreadRounds(const RoundSpread& spread,
+std::vector<std::int64_t> SpreadRounds(RoundSpread spread,
                                        const std::function<double(std::int64_t step)>& density);
 
 }  // namespace swarmsync
