@@ -34,7 +34,7 @@ void Move(State& state, Velocity velocity, RandomScope scope) {
   span.size = state.range(0);
   span.weights = weights.data();
   span.velocity = speed.data();
-  if (velocity != Velocity::kSwarm) span.start = start.data();
+  if (NeedsStart(velocity)) span.start = start.data();
   span.global_best = guide.data();
   PsoOptions options;
   options.velocity = velocity;

@@ -36,9 +36,8 @@ SWARMSYNC_HOST_DEVICE inline MovedElement MoveElement(float y, float v, float x,
   }
 }
 
-// Whether such a velocity needs to know where the round began.
 template <Velocity kVelocity>
-constexpr bool kNeedsStart = kVelocity != Velocity::kSwarm;
+constexpr bool kNeedsStart = NeedsStart(kVelocity);
 
 // Calls f with std::true_type or std::false_type.
 template <class F>

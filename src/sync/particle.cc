@@ -59,7 +59,7 @@ Particle::Particle(FlatParams& params, const SyncOptions& options, Communicator&
     options_.inertia = tuner_->inertias()[comm.rank()];
     arriving_ = params.NewState();
   }
-  if (options_.velocity != Velocity::kSwarm) start_ = params.weights().clone();
+  if (NeedsStart(options_.velocity)) start_ = params.weights().clone();
   const bool on_cpu = params.weights().is_cpu();
   pieces_ = PiecesOf(params, on_cpu ? kWeightBlock : kParticlePieceSize);
   if (!on_cpu) device_pieces_ = OnDevice(pieces_, params.weights().device());

@@ -11,6 +11,7 @@
 #include "swarmsync/comm/communicator.h"
 #include "swarmsync/params/flat_params.h"
 #include "swarmsync/swarm/inertia_tuner.h"
+#include "swarmsync/swarm/update.h"
 #include "swarmsync/sync/options.h"
 #include "sync/blocks.h"
 

@@ -23,7 +23,7 @@ void Move(Floats& numbers, Velocity velocity, RandomScope scope, bool personal) 
   span.size = size;
   span.weights = numbers.data();
   span.velocity = speed.data();
-  if (velocity != Velocity::kSwarm) span.start = start.data();
+  if (NeedsStart(velocity)) span.start = start.data();
   if (personal) span.personal_best = best.data();
   span.global_best = guide.data();
   PsoOptions options;

@@ -50,7 +50,7 @@ ParticleSpan SpanOf(Particle& particle, const PsoOptions& options, Terms terms, 
   span.size = (end < 0 ? static_cast<std::int64_t>(particle.weights.size()) - 1 : end) - begin;
   span.weights = particle.weights.data() + begin;
   span.velocity = particle.velocity.data() + begin;
-  if (options.velocity != Velocity::kSwarm) span.start = particle.start.data() + begin;
+  if (NeedsStart(options.velocity)) span.start = particle.start.data() + begin;
   if (terms.personal) span.personal_best = particle.personal_best.data() + begin;
   if (terms.global) span.global_best = particle.global_best.data() + begin;
   return span;

@@ -13,11 +13,14 @@ struct ParticleSpan {
   std::int64_t size = 0;      // weights in the tensor
   float* weights = nullptr;   // y, the end of the local steps; becomes x, the new position
   float* velocity = nullptr;  // v, or with Velocity::kNesterov what is kept of it, u; required
-  float* start = nullptr;     // x, where the round began; becomes the new position. Velocity::kSwarm does
-                              // without, the others require it
+  float* start = nullptr;     // x, where the round began; becomes the new position. Required where
+                              // NeedsStart()
   const float* personal_best = nullptr;  // p
   const float* global_best = nullptr;    // g
 };
+
+// Whether the move of a particle with such a velocity takes in where the round began.
+constexpr bool NeedsStart(Velocity velocity) { return velocity != Velocity::kSwarm; }
 
 // Where a tensor's random factors come from.
 struct RandomFactors {
