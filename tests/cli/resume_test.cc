@@ -20,9 +20,9 @@ using Json = nlohmann::json;
 
 class ResumeTest : public ToolTest {
  protected:
-  // Takes some two seconds.
+  // Takes a second or two.
   Arguments Long(const std::string& out, const Arguments& flags = {}) const {
-    return TrainForLong(out, Arguments{"--steps=2000", "--checkpoint-every=20", "--momentum=0.5"} + flags);
+    return TrainForLong(out, Arguments{"--steps=1200", "--checkpoint-every=20", "--momentum=0.5"} + flags);
   }
   std::string Model(const std::string& out) const { return ReadFile(Path(out) / "model.safetensors"); }
   std::string ResumeFlag(const std::string& out) const { return "--resume=" + Path(out).string(); }

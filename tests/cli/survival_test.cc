@@ -22,7 +22,7 @@ class SurvivalTest : public ToolTest {
   // Takes some seconds with three workers.
   Arguments Long(const std::string& out, const Arguments& flags = {}) const {
     return TrainForLong(out,
-                        Arguments{"--workers=3", "--steps=8000", "--timeout=30", "--log-every=20"} + flags);
+                        Arguments{"--workers=3", "--steps=4000", "--timeout=30", "--log-every=20"} + flags);
   }
 
   // The events of the membership up to now.
@@ -214,7 +214,7 @@ TEST_F(SurvivalTest, AWorkerMayBeLostWhileTheRunStarts) {
   for (const int milliseconds : {300, 600, 900}) {
     SCOPED_TRACE(milliseconds);
     const std::string out = fmt::format("run{}", milliseconds);
-    Tool tool(Long(out, {"--steps=3000", "--timeout=6"}), Environment());
+    Tool tool(Long(out, {"--steps=500", "--timeout=6"}), Environment());
     const double when = MonotonicSeconds() + milliseconds / 1000.0;
     WaitUntil([&] { return MonotonicSeconds() > when; });
     const std::string children = ReadProcFile(fmt::format("/proc/{0}/task/{0}/children", tool.pid()));
