@@ -30,8 +30,7 @@ if(TARGET swarmsync::mpi)
   target_link_libraries(with_mpi PRIVATE swarmsync::mpi)
 endif()
 EOF
-cmake -S "$work/examples" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-  -DCMAKE_PREFIX_PATH="$work/installed" >/dev/null
+cmake -S "$work/examples" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/installed" >/dev/null
 cmake --build "$work/build" -- --quiet
 "$work/installed/bin/swarmsync" --version
 for file in bash-completion/completions/swarmsync zsh/site-functions/_swarmsync \
